@@ -1,0 +1,229 @@
+"""The database: one server that holds ISPyB and, in a schema of their own, our few tables.
+
+A use case opens short transactions through ``Database``; it never keeps one open while it waits for anything else
+(a file system, a broker), so that no connection is held by a request that is not querying.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, tzinfo
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import GenericFunction
+
+from app import metrics
+from app.errors import Unavailable
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+OWN = "synchweb_em"  # stands for the schema of our tables, whatever the settings call it
+own = sa.MetaData(schema=OWN)
+Moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")  # UTC, by the database's clock
+
+ATTEMPTS = 4  # a transaction runs again at most three times after a lock wait or a deadlock
+LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213  # MariaDB's; on Galera the second is also a lost certification
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer."""
+
+
+class DatabaseBusy(Unavailable):
+    """Others held the same locks for too long."""
+
+
+class utc_now(GenericFunction[datetime]):  # noqa: N801 - a SQL function
+    """Now in UTC, by the database's clock."""
+
+    type = Moment
+    inherit_cache = True
+
+
+class local_now(GenericFunction[datetime]):  # noqa: N801 - a SQL function
+    """Now in the facility's local time, as ISPyB keeps it, by the database's clock."""
+
+    type = sa.DateTime()
+    inherit_cache = True
+
+
+@compiles(utc_now, "mysql")
+@compiles(utc_now, "mariadb")
+def _utc_now_mysql(element: Any, compiler: Any, **kw: Any) -> str:
+    return "UTC_TIMESTAMP(6)"
+
+
+@compiles(local_now, "mysql")
+@compiles(local_now, "mariadb")
+def _local_now_mysql(element: Any, compiler: Any, **kw: Any) -> str:
+    return "NOW()"
+
+
+class Database:
+    """Sessions on the database, each in READ COMMITTED and with bounded waits."""
+
+    def __init__(self, settings: Settings, *, pool_size: int | None = None) -> None:
+        self.is_sqlite = settings.database.is_sqlite
+        self.schema = None if self.is_sqlite else settings.database.schema_name
+        self.engine = _sqlite(settings) if self.is_sqlite else _mariadb(settings, pool_size or settings.threads + 4)
+        # SQLite admits one writer; queueing for it here is fair, its own busy handler is not.
+        self._writer = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session to look with. Nothing is committed; the connection goes back when the block ends.
+
+        Raises:
+            DatabaseUnavailable: the server, or a free connection to it, did not answer in time.
+        """
+        with _translated(), Session(self.engine) as session:
+            yield session
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Run ``work`` in one transaction and commit it; run it again after a lock wait or a deadlock.
+
+        Whatever ``work`` raises rolls everything back. It may run up to four times, so it must not change anything
+        but the database.
+
+        Raises:
+            DatabaseUnavailable: the server did not answer; nothing is known to be written.
+            DatabaseBusy: locks could not be had; nothing was written.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with _translated(), self._writer, Session(self.engine) as session:
+                    session.connection(execution_options={"writes": True})
+                    result = work(session)
+                    session.commit()
+                    return result
+            except _LockLost as error:
+                metrics.retries.inc()
+                log.warning("transaction lost a lock, attempt %d of %d: %s", attempt, ATTEMPTS, error)
+                time.sleep(random.uniform(0, 0.05) * attempt)
+        raise DatabaseBusy(
+            "Others are writing to the same data collection. Nothing was changed; try again in a moment."
+        )
+
+    def dispose(self) -> None:
+        """Close the pool's connections."""
+        self.engine.dispose()
+
+
+class _LockLost(Exception):
+    """The transaction was rolled back because of somebody else's locks."""
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the driver's errors into ours."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise DatabaseUnavailable("All connections to the database are in use. Try again in a moment.") from error
+    except DBAPIError as error:
+        if error_code(error) in (LOCK_WAIT_TIMEOUT, DEADLOCK) or "database is locked" in str(error.orig):
+            raise _LockLost(str(error.orig)) from error
+        if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+            log.error("database: %s", error.orig)
+            raise DatabaseUnavailable(
+                "The database does not answer. Nothing is lost that was acknowledged; try again in a few seconds."
+            ) from error
+        raise
+
+
+def error_code(error: DBAPIError) -> int | None:
+    """The server's own number for an error."""
+    arguments = getattr(error.orig, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
+def _mariadb(settings: Settings, pool_size: int) -> sa.Engine:
+    database = settings.database
+    return sa.create_engine(
+        database.sqlalchemy_url,
+        isolation_level="READ COMMITTED",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=database.connect_timeout,
+        pool_pre_ping=True,  # a server that was restarted costs a ping, not a failed request
+        pool_recycle=1800,
+        execution_options={"schema_translate_map": {OWN: database.schema_name}},
+        connect_args={
+            "connect_timeout": database.connect_timeout,
+            "read_timeout": database.statement_timeout,
+            "write_timeout": database.statement_timeout,
+            # Strict, so that a text which does not fit is refused by the server too, never cut off. The connection's
+            # time_zone is left alone: ISPyB's TIMESTAMPs follow it.
+            "init_command": f"SET SESSION innodb_lock_wait_timeout = {database.lock_timeout}, "
+            "sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')",
+        },
+    )
+
+
+def _sqlite(settings: Settings) -> sa.Engine:
+    url = settings.database.sqlalchemy_url
+    engine = sa.create_engine(
+        url,
+        pool_size=settings.threads + 4,
+        max_overflow=0,
+        pool_timeout=settings.database.connect_timeout,
+        execution_options={"schema_translate_map": {OWN: None}},
+        connect_args={"timeout": 10, "check_same_thread": False},
+    )
+    zone = settings.zone
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN would come too late; see begin() below
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.create_function("utc_now", 0, lambda: _text(datetime.now(UTC)))
+        connection.create_function("local_now", 0, lambda: _text(datetime.now(zone).replace(microsecond=0)))
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A transaction that reads first and writes later cannot get SQLite's write lock without losing its snapshot.
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def from_utc(moment: datetime | None, zone: tzinfo = UTC) -> datetime | None:
+    """A time of our own tables, in this zone."""
+    return None if moment is None else moment.replace(tzinfo=UTC).astimezone(zone)
+
+
+def to_utc(moment: datetime) -> datetime:
+    """A time as our own tables keep it."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def from_local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+    """A time of ISPyB, with its offset. Of an hour that came twice the earlier is meant (``fold`` 0)."""
+    return None if moment is None else moment.replace(tzinfo=zone, fold=0)
+
+
+def database_now(session: Session, zone: tzinfo = UTC) -> datetime:
+    """Now, by the database's clock, in this zone."""
+    moment = session.execute(sa.select(utc_now())).scalar_one()
+    return moment.replace(tzinfo=UTC).astimezone(zone)

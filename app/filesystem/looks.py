@@ -1,0 +1,117 @@
+"""Looks at the visits' file system that end in time.
+
+A network file system may hang for minutes, and a thread that waits for it cannot be interrupted. So looks run in a
+small pool of threads of their own, a request waits for one only until its deadline, and while a look at one visit
+hangs no further one at that visit is begun: its requests get "no answer" at once, and other visits are served.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, TypeVar
+
+from app import metrics
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+THREADS_PER_KEY = 4  # looks at one visit at once: all that one hanging visit can cost
+
+
+class NoAnswer(Exception):
+    """The file system did not answer in time; what was asked is unknown."""
+
+
+class Looks:
+    """A pool of at most ``threads`` daemon threads; they are started as they are needed."""
+
+    def __init__(self, *, threads: int, deadline: float) -> None:
+        self.deadline = deadline
+        self._most = threads
+        self._queue: queue.SimpleQueue[tuple[Future[Any], str, Callable[[], Any]]] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._started = 0
+        self._running: Counter[str] = Counter()
+        self._hung: Counter[str] = Counter()
+
+    @property
+    def threads(self) -> int:
+        """How many threads exist."""
+        return self._started
+
+    def run(self, key: str, look: Callable[[], T]) -> T:
+        """What ``look`` returns or raises, if it ends within the deadline.
+
+        Args:
+            key: what hangs together, such as a visit directory.
+
+        Raises:
+            NoAnswer: it did not end in time, or an earlier look at this key still hangs.
+        """
+        end = time.monotonic() + self.deadline
+        self._take(key)
+        future: Future[T] = Future()
+        self._queue.put((future, key, look))
+        try:
+            result = future.result(timeout=max(0.0, end - time.monotonic()))
+        except FutureTimeout:
+            with self._changed:
+                late = not future.done()
+                if late:
+                    self._hung[key] += 1
+                    self._changed.notify_all()
+            if not late:
+                return future.result()  # it ended at the last moment, or raised a TimeoutError of its own
+            future.add_done_callback(lambda _: self._recover(key))
+            metrics.looks.labels("timeout").inc()
+            log.warning("no answer from the file system at %s within %g s", key, self.deadline)
+            raise NoAnswer(f"{key} did not answer within {self.deadline:g} s") from None
+        metrics.looks.labels("answered").inc()
+        return result
+
+    def _take(self, key: str) -> None:
+        """Wait for a free thread, but not behind a look that hangs."""
+
+        def free() -> bool:
+            return self._running[key] < THREADS_PER_KEY and self._running.total() < self._most
+
+        with self._changed:
+            self._changed.wait_for(lambda: self._hung[key] > 0 or free(), timeout=self.deadline)
+            if self._hung[key] or not free():
+                metrics.looks.labels("refused").inc()
+                raise NoAnswer(f"{key} has not answered an earlier look yet")
+            self._running[key] += 1
+            if self._started < self._running.total():
+                self._started += 1
+                threading.Thread(target=self._work, name=f"look-{self._started}", daemon=True).start()
+
+    def _recover(self, key: str) -> None:
+        with self._changed:
+            self._hung[key] -= 1
+            self._hung += Counter()  # forgets keys that are at zero
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            future, key, look = self._queue.get()
+            try:
+                result = look()
+            except BaseException as error:
+                self._release(key)
+                future.set_exception(error)
+            else:
+                self._release(key)
+                future.set_result(result)
+
+    def _release(self, key: str) -> None:
+        with self._changed:
+            self._running[key] -= 1
+            self._running += Counter()
+            self._changed.notify_all()

@@ -1,0 +1,164 @@
+"""Errors as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from app.errors import Conflict, EMError, FieldError, Forbidden, Invalid, NotFound, NotJson, TooLarge, Unavailable
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+STATUS: tuple[tuple[type[EMError], int], ...] = (  # the first that fits
+    (NotFound, 404),
+    (Forbidden, 403),
+    (Conflict, 409),
+    (TooLarge, 413),
+    (NotJson, 415),
+    (Invalid, 422),
+    (Unavailable, 503),
+)
+
+
+class FieldProblem(BaseModel):
+    """One field that is wrong."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do about it. ``type`` is stable; further members depend on it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldProblem] | None = None
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of an operation, for its documentation."""
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": REFERENCE}}}
+        for status in sorted({*statuses, 413, 422, 503})
+    }
+
+
+REFERENCE = {"$ref": "#/components/schemas/Problem"}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application as a problem."""
+    app.add_exception_handler(EMError, _em_error)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(
+    status: int,
+    kind: str,
+    detail: str,
+    *,
+    instance: str,
+    errors: tuple[FieldError, ...] = (),
+    context: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """One problem, ready to send. Text that cannot be UTF-8 (a lone surrogate that a client sent) is escaped."""
+    title = kind.replace("-", " ").capitalize()
+    body = {"type": kind, "title": title, "status": status, "detail": detail, "instance": instance, **(context or {})}
+    if errors:
+        body["errors"] = [{"field": error.field, "message": error.message} for error in errors]
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False, default=str)
+    content = text.encode("utf-8", "backslashreplace")
+    return Response(content, status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def of_error(error: EMError, instance: str) -> Response:
+    """A problem that tells this error."""
+    status = next((status for family, status in STATUS if isinstance(error, family)), 500)
+    headers = {"Retry-After": "5"} if status == 503 else None
+    return problem(
+        status,
+        error.kind(),
+        error.detail,
+        instance=instance,
+        errors=error.errors,
+        context=error.context,
+        headers=headers,
+    )
+
+
+async def _em_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, EMError)
+    return of_error(error, request.url.path)
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # The inputs themselves are never echoed: NaN or a lone surrogate would spoil the answer.
+    errors = tuple(FieldError(_field(item["loc"]), _message(item)) for item in error.errors())
+    return problem(
+        422,
+        "request-invalid",
+        "The request is not valid. Nothing was changed; correct the fields named and send it again.",
+        instance=request.url.path,
+        errors=errors,
+    )
+
+
+def _field(location: tuple[Any, ...]) -> str:
+    """A field as the client wrote it; for the body as a whole, or for JSON that cannot be read, ``body``."""
+    where, *rest = location
+    if where == "body" and (not rest or isinstance(rest[0], int)):
+        return "body"
+    return ".".join(str(part)[:100] for part in rest) or str(where)
+
+
+def _message(item: dict[str, Any]) -> str:
+    if item["type"] == "extra_forbidden":
+        return "is not known; check its spelling"
+    if item["type"] == "json_invalid":
+        return f"is not valid JSON: {item.get('ctx', {}).get('error', '')}"
+    if item["type"] in ("model_attributes_type", "dict_type", "model_type") and item["loc"] == ("body",):
+        return "must be a JSON object, sent as application/json"
+    return str(item["msg"]).removeprefix("Value error, ")
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kinds = {400: "request-invalid", 404: "route-not-found", 405: "method-not-allowed"}
+    kind = kinds.get(error.status_code, "http-error")
+    detail = {
+        400: "The body could not be read as JSON.",
+        404: "There is nothing at this address. The document at /api/em/v1/openapi.json lists what there is.",
+        405: "This address does not answer that method. /api/em/v1/openapi.json says which it does.",
+    }.get(error.status_code, str(error.detail))
+    errors = (FieldError("body", "is not valid JSON"),) if error.status_code == 400 else ()
+    return problem(
+        error.status_code, kind, detail, instance=request.url.path, errors=errors, headers=dict(error.headers or {})
+    )
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    # Starlette logs the traceback itself, once.
+    return problem(
+        500,
+        "internal-error",
+        "It failed in a way it should not. Tell the facility's staff the X-Request-ID; the log has the details.",
+        instance=request.url.path,
+    )

@@ -1,0 +1,41 @@
+"""The tables of ISPyB that we use. Columns are selected one by one: the package's models can be ahead of a server.
+
+The names are ISPyB's own. We read and insert rows; we never change a table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from ispyb.sqlalchemy import Base
+
+metadata = Base.metadata
+
+
+def _table(name: str) -> sa.Table:
+    return metadata.tables[name]
+
+
+AdminVar = _table("AdminVar")
+AutoProcProgram = _table("AutoProcProgram")
+BLSession = _table("BLSession")
+CTF = _table("CTF")
+DataCollection = _table("DataCollection")
+DataCollectionGroup = _table("DataCollectionGroup")
+MotionCorrection = _table("MotionCorrection")
+Movie = _table("Movie")
+ParticlePicker = _table("ParticlePicker")
+Person = _table("Person")
+ProcessingJob = _table("ProcessingJob")
+ProcessingJobParameter = _table("ProcessingJobParameter")
+Proposal = _table("Proposal")
+SessionHasPerson = _table("Session_has_Person")
+
+
+def inserted_id(result: sa.Result[*tuple[Any, ...]]) -> int:
+    """The primary key that the database gave to the row just inserted."""
+    assert isinstance(result, sa.CursorResult)
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])

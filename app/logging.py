@@ -1,0 +1,29 @@
+"""How the service logs: one line an event, with the request that caused it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextvars import ContextVar
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+class _WithRequest(logging.Filter):
+    """Adds the id of the request that is being answered."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+def configure(level: str = "INFO") -> None:
+    """Log to standard error, where init systems and containers look."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_WithRequest())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # stomp.py reports each lost connection with a traceback; the relay says it in one line.
+    logging.getLogger("stomp.py").setLevel(logging.CRITICAL)
+    # httpx logs each request at INFO; the management check runs all day.
+    logging.getLogger("httpx").setLevel(logging.WARNING)

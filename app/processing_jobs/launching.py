@@ -1,0 +1,346 @@
+"""The button: find or create the data collection of these files, refuse or replace what runs, launch RELION.
+
+All looks at the file system come first; then one transaction writes data collection, job, parameters, launch record,
+stops and messages, serialised with rivals by the slots of the visit and of the data collection.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from sqlalchemy.orm import Session
+
+from app import metrics, slots
+from app.access.identity import Person
+from app.data_collections import repository as data_collections
+from app.data_collections.rules import DataCollection, require_results_directory
+from app.db import database_now
+from app.errors import Conflict, EMError, FieldError, Invalid
+from app.filesystem import gain_reference
+from app.processing_jobs import idempotency, relion, repository, stopping, targets
+from app.processing_jobs.idempotency import Attempt
+from app.processing_jobs.relion import RelionParameters
+from app.processing_jobs.repository import Job
+from app.processing_jobs.rules import State, Warned, blocks, since, status
+from app.processing_jobs.targets import MoviesRequest, Target
+from app.resources import Resources
+from app.visits import repository as visits
+from app.visits.rules import VisitRef, require_processing, why_not
+from app.zocalo import outbox
+from app.zocalo.messages import StartJob
+
+log = logging.getLogger(__name__)
+
+RECIPE = "relion"
+COMMENTS = "Submitted via SynchWeb"  # what SynchWeb and its users know to look for
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class JobsBlock(Conflict):
+    """Jobs of this data collection are waiting or running."""
+
+
+class OtherJobsBlock(Conflict):
+    """Another job blocks by now than those whose stop was confirmed."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a client wants to be launched, and how.
+
+    Args:
+        replaces: the jobs whose stop was confirmed; ``None`` confirms whatever blocks.
+        face: through which of our two APIs it came.
+        attempt: the idempotency key, if one was sent.
+    """
+
+    parameters: RelionParameters
+    if_blocked: Literal["refuse", "restart"] = "refuse"
+    replaces: tuple[int, ...] | None = None
+    face: Literal["native", "synchweb"] = "native"
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True)
+class Blocking:
+    """A job that blocks, its state and since when."""
+
+    job_id: int
+    state: State
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the button should say before it is pressed."""
+
+    dcid: int | None
+    files_exist: bool | None
+    action: Literal["start", "stop-and-restart", "none"]
+    reason: str
+    blocking: tuple[Blocking, ...]
+    warnings: tuple[Warned, ...]
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A job that was accepted. Plain values, since idempotency keeps it as JSON."""
+
+    job_id: int
+    dcid: int
+    created: bool
+    guid: str
+    results_directory: str
+    stopped_jobs: list[int]
+    warnings: list[dict[str, str]]
+
+
+def check_movies(resources: Resources, person: Person, ref: VisitRef, request: MoviesRequest) -> Check:
+    """What would happen if RELION were launched for these movies now.
+
+    Raises:
+        VisitNotFound, MoviesInvalid: as a launch would.
+    """
+    with resources.database.read() as session:
+        visit = visits.get_visit(session, resources.settings, person, ref)
+        now = database_now(session)
+        if (reason := why_not(visit, now, resources.settings.grace_hours)) is not None:
+            return Check(None, None, "none", reason, (), ())
+        target = targets.of_movies(session, resources, visit, targets.parse(resources, visit, request))
+        blocking = _list_blocking(session, resources, target.collection)
+    return _check(resources, target, blocking)
+
+
+def check_collection(resources: Resources, person: Person, dcid: int) -> Check:
+    """The same for a known data collection.
+
+    Raises:
+        DataCollectionNotFound, NoMoviesDirectory: as a launch would.
+    """
+    with resources.database.read() as session:
+        collection, visit = data_collections.get(session, resources.settings, person, dcid)
+        now = database_now(session)
+        if (reason := why_not(visit, now, resources.settings.grace_hours)) is not None:
+            return Check(dcid, None, "none", reason, (), ())
+        target = targets.of_collection(resources, visit, collection)
+        blocking = _list_blocking(session, resources, collection)
+    return _check(resources, target, blocking)
+
+
+def launch_movies(
+    resources: Resources, person: Person, ref: VisitRef, request: MoviesRequest, order: Order
+) -> Launched:
+    """Launch RELION for these movies; their data collection is created if there is none.
+
+    Raises:
+        VisitNotFound, ProcessingNotAllowed, MoviesInvalid, MoviesNotFound, ParametersInvalid: bad input.
+        JobsBlock, OtherJobsBlock: something runs already.
+        FilesDoNotAnswer: whether there are files could not be seen in time.
+    """
+    with resources.database.read() as session:
+        visit = visits.get_visit(session, resources.settings, person, ref)
+        if (before := _answered(session, order)) is not None:
+            return before
+        require_processing(visit, database_now(session), resources.settings.grace_hours)
+    movies, parameters = _collect_errors(
+        lambda: targets.parse(resources, visit, request, "movies."), lambda: _complete(resources, order)
+    )
+    with resources.database.read() as session:
+        target = targets.of_movies(session, resources, visit, movies, "movies.")
+    return _launch(resources, person, target, order, parameters)
+
+
+def launch_collection(resources: Resources, person: Person, dcid: int, order: Order) -> Launched:
+    """Launch RELION on a known data collection.
+
+    Raises:
+        DataCollectionNotFound, NoMoviesDirectory: and as ``launch_movies``.
+    """
+    with resources.database.read() as session:
+        collection, visit = data_collections.get(session, resources.settings, person, dcid)
+        if (before := _answered(session, order)) is not None:
+            return before
+        require_processing(visit, database_now(session), resources.settings.grace_hours)
+    target, parameters = _collect_errors(
+        lambda: targets.of_collection(resources, visit, collection), lambda: _complete(resources, order)
+    )
+    return _launch(resources, person, target, order, parameters)
+
+
+def _collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
+    """Both results; if either is refused, one refusal that names the fields of both."""
+    try:
+        one = first()
+    except Invalid as error:
+        try:
+            second()
+        except Invalid as other:
+            error.errors += other.errors
+        raise
+    return one, second()
+
+
+def _complete(resources: Resources, order: Order) -> RelionParameters:
+    return relion.complete(order.parameters, voltages=resources.settings.relion.voltages)
+
+
+def _launch(
+    resources: Resources, person: Person, target: Target, order: Order, parameters: RelionParameters
+) -> Launched:
+    warnings = targets.require_files(resources, target, parameters.gain_reference_file)
+    guid = str(uuid.uuid4())
+    try:
+        launched = resources.database.write(
+            lambda session: _write(session, resources, person, target, order, parameters, guid, warnings)
+        )
+    except EMError as error:
+        metrics.launches.labels(error.kind()).inc()
+        raise
+    metrics.launches.labels("launched").inc()
+    log.info("job %d on data collection %d by %s", launched.job_id, launched.dcid, person.login)
+    resources.wake()
+    return launched
+
+
+def _write(
+    session: Session,
+    resources: Resources,
+    person: Person,
+    target: Target,
+    order: Order,
+    parameters: RelionParameters,
+    guid: str,
+    warnings: list[Warned],
+) -> Launched:
+    """The one transaction. It may run again after a lock was lost."""
+    settings = resources.settings
+    if order.attempt is not None and (answer := idempotency.begin(session, order.attempt)) is not None:
+        return Launched(**answer)
+    created = False
+    collection = target.collection
+    if collection is None:
+        slots.take(session, "visit", target.visit.session_id)
+        collection = data_collections.find(session, settings, target.visit, target.movies)
+        if collection is None:
+            collection = data_collections.create(session, settings, target.visit, target.movies, COMMENTS)
+            created = True
+    slots.take(session, "dc", collection.dcid)
+    blocking = _list_blocking(session, resources, collection)
+    _require_replaceable(resources, collection.dcid, blocking, order)
+    directory = str(require_results_directory(collection, guid))
+    rows = _rows(target, parameters)
+    job_id = repository.add_job(session, collection.dcid, RECIPE, COMMENTS, rows)
+    for job, _ in blocking:
+        stopping.ask(session, job, person.login, settings.stop, replaced_by=job_id)
+    repository.add_launch(session, job_id, collection.dcid, guid, directory, person.login, order.face)
+    outbox.enqueue(session, collection.dcid, StartJob(job_id, guid), person.login)
+    launched = Launched(
+        job_id=job_id,
+        dcid=collection.dcid,
+        created=created,
+        guid=guid,
+        results_directory=directory,
+        stopped_jobs=[job.facts.job_id for job, _ in blocking],
+        warnings=[asdict(warning) for warning in warnings],
+    )
+    if order.attempt is not None:
+        idempotency.finish(session, order.attempt, asdict(launched))
+    return launched
+
+
+def _answered(session: Session, order: Order) -> Launched | None:
+    """What the same request was answered before; nothing that changed since then matters."""
+    answer = None if order.attempt is None else idempotency.find_answer(session, order.attempt)
+    return None if answer is None else Launched(**answer)
+
+
+def _list_blocking(
+    session: Session, resources: Resources, collection: DataCollection | None
+) -> list[tuple[Job, State]]:
+    """The jobs that block a data collection, by ISPyB and our launch records, oldest first."""
+    if collection is None:
+        return []
+    recipes = resources.settings.broker.recipes
+    ids = sorted(repository.list_ids_of_collection(session, collection.dcid, recipes))
+    jobs = repository.list_jobs(session, resources.settings, ids)
+    judged = [(job, status(job.facts).state) for job in jobs]
+    return [(job, state) for job, state in judged if blocks(job.facts, state, recipes)]
+
+
+def _require_replaceable(resources: Resources, dcid: int, blocking: Sequence[tuple[Job, State]], order: Order) -> None:
+    """Refuse unless nothing blocks, or the client has confirmed to stop all that does."""
+    if not blocking:
+        return
+    context = {
+        "dataCollectionId": dcid,
+        "blockingJobs": [
+            {
+                "processingJobId": job.facts.job_id,
+                "state": str(state),
+                "since": since(job.facts, state).astimezone(resources.settings.zone).isoformat(),
+            }
+            for job, state in blocking
+        ],
+    }
+    if order.if_blocked == "refuse":
+        raise JobsBlock(
+            f"{describe(blocking, dcid)} Use ifBlocked=restart to stop {'it' if len(blocking) == 1 else 'them'} "
+            "and start again.",
+            errors=[FieldError("ifBlocked", "is 'refuse', and there are jobs that block")],
+            **context,
+        )
+    unconfirmed = (
+        [job for job, _ in blocking if job.facts.job_id not in order.replaces] if order.replaces is not None else []
+    )
+    if unconfirmed:
+        others = ", ".join(str(job.facts.job_id) for job in unconfirmed)
+        raise OtherJobsBlock(
+            f"{describe(blocking, dcid)} You have not confirmed to stop {others}. Look again, and name every job that "
+            "may be stopped in 'replaces'.",
+            errors=[FieldError("replaces", f"does not name {others}")],
+            **context,
+        )
+
+
+def describe(blocking: Sequence[tuple[Job, State]], dcid: int) -> str:
+    """The jobs that block, in words: "Job 6611642 is already running on data collection 6018191 (since 14:02)."."""
+    sentences = []
+    for job, state in blocking:
+        begun = since(job.facts, state)
+        same_day = begun.date() == job.facts.now.date()
+        when = f"{begun:%H:%M}" if same_day else f"{begun:%d %b %H:%M}"
+        sentences.append(f"Job {job.facts.job_id} is already {state} on data collection {dcid} (since {when}).")
+    return " ".join(sentences)
+
+
+def _check(resources: Resources, target: Target, blocking: Sequence[tuple[Job, State]]) -> Check:
+    look, warnings = targets.look(resources, target)
+    dcid = None if target.collection is None else target.collection.dcid
+    jobs = tuple(Blocking(job.facts.job_id, state, since(job.facts, state)) for job, state in blocking)
+    if dcid is None and not look:
+        reason = "There are no such movies yet." if look is False else "The visit's files did not answer; try again."
+        return Check(dcid, look, "none", reason, jobs, tuple(warnings))
+    if jobs and dcid is not None:
+        reason = f"{describe(blocking, dcid)} Starting again stops {'it' if len(jobs) == 1 else 'them'} first."
+        return Check(dcid, look, "stop-and-restart", reason, jobs, tuple(warnings))
+    reason = "Nothing is waiting or running for these movies."
+    return Check(dcid, look, "start", reason, jobs, tuple(warnings))
+
+
+def _rows(target: Target, parameters: RelionParameters) -> dict[str, str]:
+    """The job's parameters under the pipeline's keys."""
+    movies = target.movies
+    gain = gain_reference.path_of(target.visit_directory, parameters.gain_reference_file)
+    return relion.rows(
+        parameters,
+        import_images=movies.import_images,
+        suffix=movies.suffix,
+        software=movies.software,
+        gain_reference=str(gain),
+    )

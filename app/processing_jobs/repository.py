@@ -1,0 +1,363 @@
+"""Queries about jobs: rows in, values out. Those that name a job are bounded by what the person may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.access import policy
+from app.access.identity import Person
+from app.db import database_now, from_local, from_utc, local_now, to_utc, utc_now
+from app.errors import FieldError, NotFound
+from app.ispyb.tables import (
+    AutoProcProgram,
+    BLSession,
+    DataCollection,
+    DataCollectionGroup,
+    MotionCorrection,
+    Movie,
+    ProcessingJob,
+    ProcessingJobParameter,
+    Proposal,
+    inserted_id,
+)
+from app.processing_jobs.rules import Facts, Launch, Limits, Program, Stop
+from app.processing_jobs.tables import launch, stop_request
+from app.settings import Settings
+from app.visits import repository as visits
+from app.visits.rules import Visit
+from app.zocalo import outbox
+from app.zocalo.messages import START, STOP
+
+
+class JobNotFound(NotFound):
+    """There is no such job on a microscope here, or it is not this person's."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A ``ProcessingJob`` with all that is known of its fate.
+
+    Args:
+        replaces: the jobs that its launch stopped.
+    """
+
+    facts: Facts
+    display_name: str | None
+    comments: str | None
+    automatic: bool | None
+    replaces: tuple[int, ...] = ()
+
+
+def limits(settings: Settings) -> Limits:
+    """The settings' times, as the rules want them."""
+    return Limits(
+        give_up=timedelta(minutes=settings.stop.give_up_minutes),
+        pickup=timedelta(hours=settings.pickup_hours),
+        warn_pickup=timedelta(minutes=settings.warn.pickup_minutes),
+        warn_silence=timedelta(minutes=settings.warn.silence_minutes),
+        warn_stop=timedelta(minutes=settings.warn.stop_minutes),
+    )
+
+
+def get_visit_of(session: Session, settings: Settings, person: Person, job_id: int) -> tuple[int, Visit]:
+    """The data collection and the visit of a job.
+
+    Raises:
+        JobNotFound: there is none that this person may see.
+    """
+    row = session.execute(
+        sa.select(ProcessingJob.c.dataCollectionId, *visits.COLUMNS)
+        .select_from(ProcessingJob)
+        .join(DataCollection, DataCollection.c.dataCollectionId == ProcessingJob.c.dataCollectionId)
+        .join(
+            DataCollectionGroup, DataCollectionGroup.c.dataCollectionGroupId == DataCollection.c.dataCollectionGroupId
+        )
+        .join(BLSession, BLSession.c.sessionId == DataCollectionGroup.c.sessionId)
+        .join(Proposal, Proposal.c.proposalId == BLSession.c.proposalId)
+        .where(ProcessingJob.c.processingJobId == job_id, policy.visible(person, settings.beamlines))
+    ).first()
+    if row is None:
+        raise JobNotFound(
+            f"There is no processing job {job_id} on an electron microscope that you may see.",
+            errors=[FieldError("jobId", "no such processing job")],
+            processingJobId=job_id,
+        )
+    return row.dataCollectionId, visits.visit_of(row, settings)
+
+
+def list_ids_of_collection(
+    session: Session, dcid: int, recipes: Sequence[str], *, limit: int | None = None, page: int = 1
+) -> list[int]:
+    """The jobs of a data collection with one of these recipes, newest first."""
+    statement = (
+        sa.select(ProcessingJob.c.processingJobId)
+        .where(ProcessingJob.c.dataCollectionId == dcid, ProcessingJob.c.recipe.in_(recipes))
+        .order_by(ProcessingJob.c.processingJobId.desc())
+    )
+    if limit is not None:
+        statement = statement.limit(limit).offset((page - 1) * limit)
+    return list(session.execute(statement).scalars())
+
+
+def count_of_collection(session: Session, dcid: int, recipes: Sequence[str]) -> int:
+    """How many such jobs there are."""
+    return session.execute(
+        sa.select(sa.func.count())
+        .select_from(ProcessingJob)
+        .where(ProcessingJob.c.dataCollectionId == dcid, ProcessingJob.c.recipe.in_(recipes))
+    ).scalar_one()
+
+
+def find_latest_ids(session: Session, dcids: Sequence[int], recipes: Sequence[str]) -> dict[int, int]:
+    """The newest such job of each data collection that has one."""
+    rows = session.execute(
+        sa.select(ProcessingJob.c.dataCollectionId, sa.func.max(ProcessingJob.c.processingJobId))
+        .where(ProcessingJob.c.dataCollectionId.in_(dcids), ProcessingJob.c.recipe.in_(recipes))
+        .group_by(ProcessingJob.c.dataCollectionId)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> list[Job]:
+    """These jobs, in this order, with every fact that the database has. Whose they are was checked before."""
+    if not job_ids:
+        return []
+    zone = settings.zone
+    now = database_now(session, zone)
+    programs = _programs(session, settings, job_ids)
+    messages = outbox.find_deliveries(session, job_ids, zone)
+    replaced: dict[int, list[int]] = {}
+    for job_id, by in session.execute(
+        sa.select(stop_request.c.job_id, stop_request.c.replaced_by).where(stop_request.c.replaced_by.in_(job_ids))
+    ):
+        replaced.setdefault(by, []).append(job_id)
+    rows = session.execute(
+        sa.select(
+            ProcessingJob.c.processingJobId,
+            ProcessingJob.c.dataCollectionId,
+            ProcessingJob.c.displayName,
+            ProcessingJob.c.comments,
+            ProcessingJob.c.recipe,
+            ProcessingJob.c.automatic,
+            ProcessingJob.c.recordTimestamp,
+            launch.c.guid,
+            launch.c.results_directory,
+            launch.c.launched_by,
+            launch.c.launched_at,
+            launch.c.face,
+            launch.c.seen_running_at,
+            stop_request.c.asked_by,
+            stop_request.c.asked_at,
+            stop_request.c.replaced_by,
+        )
+        .outerjoin(launch, launch.c.job_id == ProcessingJob.c.processingJobId)
+        .outerjoin(stop_request, stop_request.c.job_id == ProcessingJob.c.processingJobId)
+        .where(ProcessingJob.c.processingJobId.in_(job_ids))
+    )
+    jobs: dict[int, Job] = {}
+    for row in rows:
+        job_id = row.processingJobId
+        starts = messages.get((job_id, START))
+        # MariaDB's NOW() and our UTC clock are one clock: of the two times of a launch ours has the finer grain.
+        recorded = from_utc(row.launched_at, zone) or from_local(row.recordTimestamp, zone)
+        assert recorded is not None
+        facts = Facts(
+            now=now,
+            job_id=job_id,
+            dcid=row.dataCollectionId,
+            recipe=row.recipe,
+            recorded=recorded,
+            launch=None
+            if row.guid is None
+            else Launch(
+                guid=row.guid,
+                results_directory=row.results_directory,
+                launched_by=row.launched_by,
+                launched_at=recorded,
+                face=row.face,
+                seen_running_at=from_utc(row.seen_running_at, zone),
+            ),
+            start=starts[-1] if starts else None,
+            programs=programs.get(job_id, ()),
+            stop=None
+            if row.asked_at is None
+            else Stop(
+                asked_by=row.asked_by,
+                asked_at=from_utc(row.asked_at, zone) or now,
+                replaced_by=row.replaced_by,
+                messages=messages.get((job_id, STOP), ()),
+            ),
+            limits=limits(settings),
+        )
+        automatic = None if row.automatic is None else bool(row.automatic)
+        jobs[job_id] = Job(facts, row.displayName, row.comments, automatic, tuple(sorted(replaced.get(job_id, ()))))
+    return [jobs[job_id] for job_id in job_ids if job_id in jobs]
+
+
+def find_last_result(session: Session, settings: Settings, program_ids: Sequence[int]) -> datetime | None:
+    """When the newest motion-corrected movie of these programs was recorded: one step back in an index each."""
+    times = []
+    for program_id in program_ids:
+        times.append(
+            session.execute(
+                sa.select(Movie.c.createdTimeStamp)
+                .select_from(MotionCorrection)
+                .join(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
+                .where(MotionCorrection.c.autoProcProgramId == program_id)
+                .order_by(MotionCorrection.c.motionCorrectionId.desc())
+                .limit(1)
+            ).scalar_one_or_none()
+        )
+    return max((t for t in (from_local(time, settings.zone) for time in times) if t is not None), default=None)
+
+
+def _programs(session: Session, settings: Settings, job_ids: Sequence[int]) -> Mapping[int, list[Program]]:
+    table = AutoProcProgram.c
+    rows = session.execute(
+        sa.select(
+            table.autoProcProgramId,
+            table.processingJobId,
+            table.parentAutoProcProgramId,
+            table.processingPrograms,
+            table.processingStatus,
+            table.processingMessage,
+            table.processingStartTime,
+            table.processingEndTime,
+            table.recordTimeStamp,
+        )
+        .where(table.processingJobId.in_(job_ids))
+        .order_by(table.autoProcProgramId)
+    )
+    out: dict[int, list[Program]] = {}
+    for row in rows:
+        out.setdefault(row.processingJobId, []).append(
+            Program(
+                program_id=row.autoProcProgramId,
+                parent_id=row.parentAutoProcProgramId,
+                programs=row.processingPrograms,
+                status=row.processingStatus,
+                message=row.processingMessage,
+                start=from_local(row.processingStartTime, settings.zone),
+                end=from_local(row.processingEndTime, settings.zone),
+                recorded=from_local(row.recordTimeStamp, settings.zone),
+            )
+        )
+    return out
+
+
+def find_parameters(session: Session, job_id: int) -> dict[str, str | None]:
+    """A job's parameters as they are stored; of a key that stands twice, the later."""
+    rows = session.execute(
+        sa.select(ProcessingJobParameter.c.parameterKey, ProcessingJobParameter.c.parameterValue)
+        .where(ProcessingJobParameter.c.processingJobId == job_id)
+        .order_by(ProcessingJobParameter.c.processingJobParameterId)
+    )
+    return {row.parameterKey: row.parameterValue for row in rows if row.parameterKey is not None}
+
+
+def add_job(session: Session, dcid: int, recipe: str, comments: str, parameters: Mapping[str, str]) -> int:
+    """Write a job with its parameters."""
+    job_id = inserted_id(
+        session.execute(
+            sa.insert(ProcessingJob).values(
+                dataCollectionId=dcid,
+                displayName="RELION",
+                comments=comments,
+                recipe=recipe,
+                automatic=0,
+                recordTimestamp=local_now(),
+            )
+        )
+    )
+    session.execute(
+        sa.insert(ProcessingJobParameter),
+        [
+            {"processingJobId": job_id, "parameterKey": key, "parameterValue": value}
+            for key, value in parameters.items()
+        ],
+    )
+    return job_id
+
+
+def add_launch(session: Session, job_id: int, dcid: int, guid: str, directory: str, login: str, face: str) -> None:
+    """Write down what we know of a launch before anything runs."""
+    session.execute(
+        sa.insert(launch).values(
+            job_id=job_id,
+            dcid=dcid,
+            guid=guid,
+            results_directory=directory,
+            launched_by=login,
+            launched_at=utc_now(),
+            face=face,
+        )
+    )
+
+
+def set_seen_running(session: Session, job_id: int) -> None:
+    """Keep the first sight of a run's directory or sentinel."""
+    session.execute(
+        sa.update(launch)
+        .where(launch.c.job_id == job_id, launch.c.seen_running_at.is_(None))
+        .values(seen_running_at=utc_now())
+    )
+
+
+def add_cancelled_program(session: Session, job_id: int, message: str) -> None:
+    """Say in ISPyB that a job is over which no program ever ran for, so that all its readers agree."""
+    session.execute(
+        sa.insert(AutoProcProgram).values(
+            processingJobId=job_id,
+            processingPrograms="relion",
+            processingStatus=0,
+            processingMessage=message,
+            # SynchWeb shows a status only beside a start time.
+            processingStartTime=local_now(),
+            processingEndTime=local_now(),
+            recordTimeStamp=local_now(),
+        )
+    )
+
+
+def upsert_stop(
+    session: Session, facts: Facts, login: str, *, replaced_by: int | None, due_at: datetime | None
+) -> None:
+    """Write down that a job is to stop. The data collection's slot must be held."""
+    if facts.stop is None:
+        session.execute(
+            sa.insert(stop_request).values(
+                job_id=facts.job_id,
+                dcid=facts.dcid,
+                asked_by=login,
+                asked_at=utc_now(),
+                replaced_by=replaced_by,
+                due_at=None if due_at is None else to_utc(due_at),
+            )
+        )
+        return
+    values: dict[str, object] = {"due_at": None if due_at is None else to_utc(due_at)}
+    if replaced_by is not None:
+        values["replaced_by"] = replaced_by
+    session.execute(sa.update(stop_request).where(stop_request.c.job_id == facts.job_id).values(values))
+
+
+def list_due_stops(session: Session, limit: int) -> list[tuple[int, int]]:
+    """Stops to look at again: job and data collection."""
+    rows = session.execute(
+        sa.select(stop_request.c.job_id, stop_request.c.dcid)
+        .where(stop_request.c.due_at <= utc_now())
+        .order_by(stop_request.c.due_at)
+        .limit(limit)
+    )
+    return [(row.job_id, row.dcid) for row in rows]
+
+
+def set_stop_due(session: Session, job_id: int, due_at: datetime | None) -> None:
+    """When to look at a stop again; ``None`` for never."""
+    utc = None if due_at is None else to_utc(due_at)
+    session.execute(sa.update(stop_request).where(stop_request.c.job_id == job_id).values(due_at=utc))

@@ -1,0 +1,144 @@
+"""Stopping jobs: a stop is a wish that lasts until the job has ended.
+
+A start that was never claimed by a relay is cancelled in place and nothing is sent. Otherwise stop messages follow,
+repeated with pauses that double, at most ``EM_STOP__MESSAGES`` of them and one more for each program that registers
+after the last.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from app import metrics, slots
+from app.access.identity import Person
+from app.errors import Conflict, FieldError
+from app.processing_jobs import idempotency, repository
+from app.processing_jobs.repository import Job
+from app.processing_jobs.rules import ENDED, Facts, status
+from app.resources import Resources
+from app.settings import StopSettings
+from app.zocalo import outbox
+from app.zocalo.messages import StopJob
+
+log = logging.getLogger(__name__)
+
+RECHECK = timedelta(minutes=5)  # when all messages were sent: does a program register late?
+AT_ONCE = 50  # stops handled in one sweep
+
+
+class JobEnded(Conflict):
+    """There is nothing left to stop."""
+
+
+class NotRelion(Conflict):
+    """Stopping is for RELION's jobs; other recipes have their own ways."""
+
+
+def stop(resources: Resources, person: Person, job_id: int) -> None:
+    """Ask that a job stops. To ask again changes nothing.
+
+    Raises:
+        JobNotFound: there is no such job that this person may see.
+        JobEnded: it has ended already.
+    """
+    settings = resources.settings
+    with resources.database.read() as session:
+        dcid, _ = repository.get_visit_of(session, settings, person, job_id)
+
+    def work(session: Session) -> str:
+        slots.take(session, "dc", dcid)
+        (job,) = repository.list_jobs(session, settings, [job_id])
+        _require_stoppable(job, settings.broker.recipes)
+        if job.facts.stop is not None:
+            return "asked before"
+        return ask(session, job, person.login, settings.stop, replaced_by=None)
+
+    how = resources.database.write(work)
+    metrics.stops.labels(how).inc()
+    log.info("stop of job %d by %s: %s", job_id, person.login, how)
+    resources.wake()
+
+
+def ask(session: Session, job: Job, login: str, settings: StopSettings, *, replaced_by: int | None) -> str:
+    """Write down that a job is to stop, and cancel its start or enqueue a stop message.
+
+    The data collection's slot must be held.
+    """
+    facts = job.facts
+    if outbox.cancel_start(session, facts.job_id):
+        why = f"replaced by job {replaced_by}" if replaced_by else f"stopped by {login}"
+        repository.add_cancelled_program(session, facts.job_id, f"Cancelled before it was sent: {why}"[:80])
+        repository.upsert_stop(session, facts, login, replaced_by=replaced_by, due_at=None)
+        return "cancelled"
+    outbox.enqueue(session, facts.dcid, StopJob(facts.job_id), login)
+    due_at = facts.now + timedelta(seconds=settings.repeat_seconds)
+    repository.upsert_stop(session, facts, login, replaced_by=replaced_by, due_at=due_at)
+    return "message"
+
+
+def sweep(resources: Resources) -> None:
+    """Repeat the stops that are due. Several processes may do so at once: each stop is decided under its slot."""
+    with resources.database.read() as session:
+        due = repository.list_due_stops(session, AT_ONCE)
+    for job_id, dcid in due:
+        _sweep_one(resources, job_id, dcid)
+    if due:
+        resources.wake()
+
+
+def forget_old_keys(resources: Resources) -> None:
+    """Delete idempotency keys that were kept long enough."""
+    resources.database.write(idempotency.forget_old)
+
+
+def _sweep_one(resources: Resources, job_id: int, dcid: int) -> None:
+    settings = resources.settings
+
+    def work(session: Session) -> None:
+        slots.take(session, "dc", dcid)
+        jobs = repository.list_jobs(session, settings, [job_id])
+        send, due_at = (False, None) if not jobs else next_step(jobs[0].facts, settings.stop)
+        if send:
+            outbox.enqueue(session, dcid, StopJob(job_id), jobs[0].facts.stop.asked_by)  # type: ignore[union-attr]
+            log.info("repeating the stop of job %d", job_id)
+        repository.set_stop_due(session, job_id, due_at)
+
+    resources.database.write(work)
+
+
+def next_step(facts: Facts, settings: StopSettings) -> tuple[bool, datetime | None]:
+    """Whether to send another stop message now, and when to look again (``None``: never)."""
+    stop = facts.stop
+    if stop is None or facts.ended:
+        return False, None
+    pause = timedelta(seconds=settings.repeat_seconds)
+    if stop.waiting or not stop.messages:
+        return False, facts.now + pause
+    sent = len(stop.messages)
+    last = stop.messages[-1].queued_at
+    if sent < settings.messages:
+        due = last + pause * 2 ** (sent - 1)
+        return (True, facts.now + pause * 2**sent) if facts.now >= due else (False, due)
+    late = [program for program in facts.open if program.recorded is not None and program.recorded > last]
+    if late and sent < settings.messages + len(facts.programs):
+        return True, facts.now + RECHECK
+    return (False, facts.now + RECHECK) if facts.now - stop.asked_at < facts.limits.pickup else (False, None)
+
+
+def _require_stoppable(job: Job, recipes: tuple[str, ...]) -> None:
+    facts = job.facts
+    state = status(facts).state
+    if state in ENDED:
+        detail = f"Job {facts.job_id} has ended already: it is {state}. There is nothing to stop."
+        raise JobEnded(
+            detail, errors=[FieldError("jobId", f"is {state}")], processingJobId=facts.job_id, state=str(state)
+        )
+    if facts.recipe not in recipes:
+        raise NotRelion(
+            f"Job {facts.job_id} has the recipe {facts.recipe!r}; only {', '.join(recipes)} can be stopped here.",
+            errors=[FieldError("jobId", "is not a RELION job")],
+            processingJobId=facts.job_id,
+        )

@@ -1,0 +1,345 @@
+"""Every setting of the service: one frozen tree, read from the environment once, at the start.
+
+Names are prefixed ``EM_`` and nested by ``__``: ``EM_BROKER__URL`` is ``settings.broker.url``.
+Lists are written with commas.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from app import credentials
+from app.errors import SettingsError
+
+CLIENT_NAMES = frozenset({"EM_URL", "EM_TOKEN"})  # the command line's own, not the service's
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{value!r} is no time zone of the IANA database, such as Europe/London") from error
+    return value
+
+
+def _template(value: str) -> str:
+    """The visit directory's pattern must be one that names a directory for each visit."""
+    try:
+        filled = value.format(beamline="m12", year=2021, visit="cm28212-1", proposal="cm28212")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError("may contain {beamline}, {year}, {visit} and {proposal}, nothing else in braces") from error
+    if not value.startswith("/") or "cm28212-1" not in filled:
+        raise ValueError("must be an absolute path with {visit} in it")
+    return value.rstrip("/")
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Group(BaseModel):
+    """A group of settings: frozen, and a name that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(Group):
+    """The server that holds ISPyB, and our own tables beside it."""
+
+    url: SecretStr = Field(
+        SecretStr("sqlite:///var/em.sqlite"),
+        description="SQLAlchemy URL of ISPyB: mysql+pymysql://user:password@host:3306/ispyb, or sqlite:///file",
+    )
+    schema_name: str = Field(
+        "synchweb_em",
+        alias="schema",
+        pattern=r"^[A-Za-z0-9_]{1,64}$",
+        description="schema (database) of our own tables on the same MariaDB server; SQLite keeps them in its file",
+    )
+    connect_timeout: float = Field(3.0, gt=0, le=60, description="seconds to wait for a connection")
+    statement_timeout: float = Field(10.0, gt=0, le=300, description="seconds to wait for an answer to one statement")
+    lock_timeout: int = Field(3, ge=1, le=50, description="seconds to wait for a lock before trying again")
+
+    @property
+    def sqlalchemy_url(self) -> URL:
+        """The parsed URL, always with the driver that we test with."""
+        url = make_url(self.url.get_secret_value())
+        return url.set(drivername=f"{url.get_backend_name()}+pymysql") if not self.is_sqlite else url
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded default."""
+        return make_url(self.url.get_secret_value()).get_backend_name() == "sqlite"
+
+
+class BrokerSettings(Group):
+    """The message broker that Zocalo listens on."""
+
+    url: SecretStr = Field(
+        SecretStr("embedded://"),
+        description="stomp://user:password@host:61613?vhost=zocalo; embedded:// is the demo's simulator",
+    )
+    destination: str = Field(
+        "/amq/queue/processing_recipe",
+        pattern=r"^/\S+$",
+        description="full STOMP destination: /amq/queue/… on RabbitMQ, /queue/… on ActiveMQ",
+    )
+    management_url: SecretStr | None = Field(
+        None, description="http://user:password@host:15672 of RabbitMQ's management API, to check that the queue exists"
+    )
+    recipes: CommaSeparated = Field(("relion",), min_length=1, description="recipes whose jobs block a data collection")
+    connect_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the broker's CONNECTED")
+    receipt_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the receipt of one message")
+    heartbeat: float = Field(10.0, ge=1, le=300, description="seconds between heart-beats, both ways")
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the demo's simulator plays broker, Zocalo and RELION."""
+        return urlsplit(self.url.get_secret_value()).scheme == "embedded"
+
+    @property
+    def spool(self) -> Path:
+        """The folder through which the embedded broker hands messages over; ``var/spool`` unless the URL names one."""
+        return Path(unquote(urlsplit(self.url.get_secret_value()).path) or "var/spool")
+
+    @cached_property
+    def address(self) -> BrokerAddress:
+        """Host, port, login and vhost of a ``stomp://`` URL."""
+        parts = urlsplit(self.url.get_secret_value())
+        query = parse_qs(parts.query)
+        return BrokerAddress(
+            host=parts.hostname or "localhost",
+            port=parts.port or 61613,
+            user=unquote(parts.username or "guest"),
+            password=SecretStr(unquote(parts.password or "guest")),
+            vhost=query.get("vhost", ["/"])[0],
+        )
+
+
+class BrokerAddress(Group):
+    """Where the broker listens, and as whom we log in."""
+
+    host: str
+    port: int
+    user: str
+    password: SecretStr
+    vhost: str
+
+
+class RelaySettings(Group):
+    """How messages leave the outbox."""
+
+    enabled: bool = Field(True, description="false: this process only writes messages, 'synchweb-em relay' sends them")
+    sweep_seconds: float = Field(1.0, gt=0, le=60, description="how often to look for messages that nobody was told of")
+    claim_seconds: float = Field(15.0, gt=1, le=600, description="how long a relay may hold a message before another")
+    backoff_seconds: float = Field(8.0, gt=0, le=300, description="longest pause before the broker is tried again")
+
+
+class StopSettings(Group):
+    """How long a stop is pursued."""
+
+    give_up_minutes: float = Field(
+        15, gt=0, description="a job asked to stop counts as stopped after so long without any sign of life"
+    )
+    repeat_seconds: float = Field(30, gt=0, description="pause before a stop message is repeated; it doubles each time")
+    messages: int = Field(6, ge=1, le=50, description="most stop messages for one request")
+
+
+class WarningSettings(Group):
+    """When a person should have a look."""
+
+    pickup_minutes: float = Field(5, gt=0, description="nobody picked the job up for so long")
+    silence_minutes: float = Field(30, gt=0, description="no sign of life of a running job for so long")
+    stop_minutes: float = Field(5, gt=0, description="a stop is overdue after so long")
+
+
+class AuthSettings(Group):
+    """Who may use the service."""
+
+    modes: CommaSeparated = Field(("none",), min_length=1, description="none: anybody who reaches it (loopback only)")
+
+
+class FilesSettings(Group):
+    """The visits' file system, which may be slow or hang."""
+
+    roots: CommaSeparated = Field(
+        (), description="folders that stored paths must lie below; default: the fixed part of EM_VISIT_DIRECTORY"
+    )
+    deadline: float = Field(2.0, gt=0, le=60, description="seconds that a request waits for a look at files")
+    threads: int = Field(32, ge=4, le=256, description="most threads that may be waiting for the file system")
+
+
+class RelionSettings(Group):
+    """What the facility's microscopes can do."""
+
+    voltages: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (200, 300), min_length=1, description="kV that may be chosen"
+    )
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EM_", env_nested_delimiter="__", frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    database: DatabaseSettings = DatabaseSettings()
+    broker: BrokerSettings = BrokerSettings()
+    relay: RelaySettings = RelaySettings()
+    stop: StopSettings = StopSettings()
+    warn: WarningSettings = WarningSettings()
+    auth: AuthSettings = AuthSettings()
+    files: FilesSettings = FilesSettings()
+    relion: RelionSettings = RelionSettings()
+    visit_directory: Annotated[str, AfterValidator(_template)] = Field(
+        "/dls/{beamline}/data/{year}/{visit}", description="where a visit's files live"
+    )
+    beamlines: CommaSeparated = Field(
+        ("m01", "m02", "m03", "m04", "m05", "m06", "m07", "m08", "m09", "m10", "m11", "m12", "m13", "m14"),
+        min_length=1,
+        description="the electron microscopes",
+    )
+    grace_hours: float = Field(24, ge=0, description="how long after its end a visit may still be processed")
+    pickup_hours: float = Field(24, gt=0, description="how long a job that nobody picked up blocks its data collection")
+    timezone: Annotated[str, AfterValidator(_zone)] = Field(
+        "Europe/London", description="the zone of ISPyB's local times"
+    )
+    threads: int = Field(40, ge=4, le=500, description="requests handled at once by one worker; the database pool too")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments only; ``load`` adds the environment."""
+        return (init_settings,)
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The facility's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders that stored paths must lie below."""
+        fixed = self.visit_directory.partition("{")[0].rpartition("/")[0] or "/"
+        return tuple(Path(root) for root in self.files.roots) or (Path(fixed),)
+
+
+class _EnvironmentSource(EnvSettingsSource):
+    """Environment variables out of a mapping that need not be the process's own."""
+
+    def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._environ.items() if value}
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: with a sentence for each setting that is wrong or unknown.
+    """
+    environ = os.environ if environment is None else environment
+    given = {name.upper() for name in environ if name.upper().startswith("EM_")} - CLIENT_NAMES
+    unknown = sorted(given - known_names())
+    sentences = [f"{name} is no setting of this service; see 'synchweb-em config' for their names." for name in unknown]
+
+    class FromEnvironment(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *others: Any, **more: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return _EnvironmentSource(settings_cls, environ), init_settings
+
+    try:
+        settings = FromEnvironment(**credentials.defaults(environ, given))
+    except ValidationError as error:
+        raise SettingsError(*sentences, *map(_sentence, error.errors(include_input=False))) from None
+    sentences += _contradictions(settings)
+    if sentences:
+        raise SettingsError(*sentences)
+    return settings
+
+
+def known_names() -> set[str]:
+    """Every environment variable that the service reads."""
+    return {name for name, _, _ in describe(Settings())}
+
+
+def describe(settings: Settings) -> list[tuple[str, str, str]]:
+    """Name, value (secrets hidden) and description of every setting."""
+    out = []
+
+    def walk(group: BaseModel, prefix: str) -> None:
+        for name, field in type(group).model_fields.items():
+            value = getattr(group, name)
+            full = prefix + (field.alias or name).upper()
+            if isinstance(value, Group):
+                walk(value, full + "__")
+            else:
+                out.append((full, _shown(name, value), field.description or ""))
+
+    walk(settings, "EM_")
+    return out
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, SecretStr):
+        secret = value.get_secret_value()
+        password = urlsplit(secret).password
+        return secret.replace(f":{password}@", ":***@") if password else secret
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _sentence(error: Any) -> str:
+    name = "EM_" + "__".join(str(part).upper() for part in error["loc"])
+    return f"{name}: {error['msg'].removeprefix('Value error, ')}."
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """What each setting alone allows and all together do not."""
+    out = []
+    try:
+        backend = make_url(settings.database.url.get_secret_value()).get_backend_name()
+        if backend not in ("mysql", "mariadb", "sqlite"):
+            out.append(f"EM_DATABASE__URL: {backend} is not supported; use mysql+pymysql://… or sqlite:///….")
+    except ArgumentError:
+        out.append("EM_DATABASE__URL is no SQLAlchemy URL, such as mysql+pymysql://user:password@host:3306/ispyb.")
+    scheme = urlsplit(settings.broker.url.get_secret_value()).scheme
+    if scheme not in ("stomp", "embedded"):
+        out.append(f"EM_BROKER__URL: {scheme or 'no'} scheme; use stomp://user:password@host:61613?vhost=zocalo.")
+    elif scheme == "stomp":
+        try:
+            _ = settings.broker.address
+        except ValueError as error:
+            out.append(f"EM_BROKER__URL: {error}.")
+    if unknown := set(settings.auth.modes) - {"none"}:
+        out.append(f"EM_AUTH__MODES: {', '.join(sorted(unknown))} is not known; this version has 'none' only.")
+    if settings.relay.claim_seconds <= settings.broker.receipt_timeout + 1:
+        out.append("EM_RELAY__CLAIM_SECONDS must be more than a second above EM_BROKER__RECEIPT_TIMEOUT.")
+    return out

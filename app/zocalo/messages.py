@@ -1,0 +1,52 @@
+"""What we tell Zocalo: bodies and headers. Each body is one JSON object with integers as integers."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass
+
+START, STOP = "start", "stop"
+
+
+@dataclass(frozen=True)
+class StartJob:
+    """Run this job. ``guid`` becomes Zocalo's recipe id and the last part of the results directory."""
+
+    job_id: int
+    guid: str
+    kind = START
+
+    def body(self) -> str:
+        """The message: Zocalo takes the recipe ``ispyb-`` + ``ProcessingJob.recipe``."""
+        return json.dumps({"parameters": {"ispyb_process": self.job_id, "guid": self.guid}})
+
+
+@dataclass(frozen=True)
+class StopJob:
+    """Stop what runs for this job. Without a guid: it would overwrite the start's entry in Zocalo's logbook."""
+
+    job_id: int
+    kind = STOP
+    guid = None
+
+    def body(self) -> str:
+        """The message for the recipe ``relion-stop``."""
+        return json.dumps({"recipes": ["relion-stop"], "parameters": {"ispyb_process": self.job_id}})
+
+
+Message = StartJob | StopJob
+
+
+def headers(login: str, message_id: str) -> dict[str, str]:
+    """The headers of every message: Zocalo's own names, SynchWeb's, and an id that a repeated send keeps."""
+    host = socket.gethostname()
+    return {
+        "content-type": "application/json",
+        "persistent": "true",
+        "zocalo.go.user": login,
+        "zocalo.go.host": host,
+        "synchweb.user": login,
+        "synchweb.host": host,
+        "synchweb.message.id": message_id,
+    }

@@ -1,0 +1,136 @@
+"""The relay: takes messages from the outbox to the broker, at least once, in order per data collection.
+
+Claim and commit, send outside of any transaction, then mark. Several relays share the work. A broker that is away
+costs nothing but time: messages wait, and the relay tries again with pauses that grow to a stated bound.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from app import metrics
+from app.db import Database
+from app.errors import Unavailable
+from app.settings import RelaySettings
+from app.zocalo import outbox
+from app.zocalo.messages import headers
+from app.zocalo.outbox import Claimed
+from app.zocalo.transport import Transport, TransportError
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 0.5  # seconds; doubled up to RelaySettings.backoff_seconds
+
+
+class Relay:
+    """One relay, in a thread of its own."""
+
+    def __init__(self, database: Database, transport: Transport, settings: RelaySettings) -> None:
+        self._database = database
+        self._transport = transport
+        self._settings = settings
+        self._woken = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._failures = 0
+        self.trouble: str | None = "not connected yet"
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something in the outbox."""
+        self._woken.set()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Finish the message in hand and end."""
+        self._ending.set()
+        self._woken.set()
+        self._thread.join(timeout)
+        self._transport.close()
+
+    def join(self) -> None:
+        """Wait until somebody stops it."""
+        while self._thread.is_alive():
+            self._thread.join(1.0)
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self._connect()
+                while not self._ending.is_set() and (message := self._claim()) is not None:
+                    self._deliver(message)
+                self._woken.wait(self._settings.sweep_seconds)
+                self._woken.clear()
+            except TransportError as error:
+                self._pause_for_broker(str(error))
+            except Unavailable as error:
+                log.warning("relay: %s", error.detail)
+                self._ending.wait(1.0)
+            except Exception:
+                # A relay that dies leaves jobs pending for ever: say it loudly and go on.
+                log.exception("relay: unexpected error")
+                self._ending.wait(1.0)
+
+    def _connect(self) -> None:
+        self._transport.connect()
+        if self.trouble is not None:
+            log.info("relay: connected to the broker")
+        self.trouble, self._failures = None, 0
+        metrics.broker_connected.set(1)
+
+    def _claim(self) -> Claimed | None:
+        return self._database.write(lambda session: outbox.claim(session, self._settings.claim_seconds))
+
+    def _deliver(self, message: Claimed) -> None:
+        claimed = time.monotonic()
+        try:
+            self._transport.connect()
+            if time.monotonic() - claimed > self._settings.claim_seconds / 2:
+                raise TransportError("the claim is too old to send", written=False)  # another relay may have it soon
+            self._transport.send(message.body, headers(message.login, message.message_id))
+        except TransportError as error:
+            metrics.sends.labels(message.kind, "failed").inc()
+            reason, written = str(error), error.written
+            self._settle(
+                lambda: self._database.write(
+                    lambda session: outbox.mark_failed(
+                        session, message, reason, pause=self._pause(message.attempts), written=written
+                    )
+                )
+            )
+            raise
+        metrics.sends.labels(message.kind, "confirmed").inc()
+        self._settle(lambda: self._database.write(lambda session: outbox.mark_sent(session, message.id)))
+        log.info("sent the %s of job %d (message %s)", message.kind, message.job_id, message.message_id)
+
+    def _settle(self, note: Callable[[], None]) -> None:
+        """Write down what became of a message, however long the database is away: to forget it is a duplicate."""
+        while True:
+            try:
+                note()
+                return
+            except Unavailable as error:
+                log.warning("relay: cannot note what was sent yet: %s", error.detail)
+                if self._ending.wait(0.5):
+                    return
+
+    def _pause(self, failures: int) -> float:
+        return float(min(FIRST_PAUSE * 2 ** min(failures, 30), self._settings.backoff_seconds))
+
+    def _pause_for_broker(self, reason: str) -> None:
+        pause = self._pause(self._failures)
+        self._failures += 1
+        if self.trouble != reason:
+            log.warning("relay: broker: %s; messages wait in the outbox", reason)
+        self.trouble = reason
+        metrics.broker_connected.set(0)
+        try:
+            self._database.write(lambda session: outbox.note_trouble(session, reason))
+        except Unavailable as error:
+            log.warning("relay: %s", error.detail)
+        self._ending.wait(pause)
