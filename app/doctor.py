@@ -1,0 +1,220 @@
+"""What is wrong, and what to do: one line for each thing that the service depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from app import migrating
+from app.db import OWN, Database, error_code, local_now, own, utc_now
+from app.filesystem.looks import Looks, NoAnswer
+from app.ispyb import sandbox, tables
+from app.processing_jobs import idempotency as _idempotency  # noqa: F401 - its table belongs to ``own``
+from app.processing_jobs import tables as _tables  # noqa: F401
+from app.settings import Settings
+from app.zocalo import management, transport
+from app.zocalo.transport import TransportError
+
+MOST_DRIFT = 60  # seconds that clocks may differ
+OLDEST_MARIADB = (10, 6)  # the first with SKIP LOCKED
+
+# Tables that we write, with the columns that we write there; all others are only read.
+WRITTEN = {
+    tables.DataCollectionGroup: ("sessionId", "experimentType", "comments", "startTime", "endTime"),
+    tables.DataCollection: ("SESSIONID", "dataCollectionGroupId", "imageDirectory", "fileTemplate", "imagePrefix"),
+    tables.ProcessingJob: ("dataCollectionId", "displayName", "comments", "recipe", "automatic", "recordTimestamp"),
+    tables.ProcessingJobParameter: ("processingJobId", "parameterKey", "parameterValue"),
+    tables.AutoProcProgram: ("processingJobId", "processingPrograms", "processingStatus", "processingMessage"),
+}
+READ = (
+    tables.BLSession,
+    tables.Proposal,
+    tables.Person,
+    tables.SessionHasPerson,
+    tables.Movie,
+    tables.MotionCorrection,
+)
+
+
+class Trouble(Exception):
+    """A check failed; the text says what is wrong and what to do."""
+
+
+def run(settings: Settings, out: TextIO) -> int:
+    """Check everything, a line each; 0 if all is well, 1 if not."""
+    failed = False
+    for name, check in _checks(settings):
+        try:
+            line = f"ok    {name}: {check()}"
+        except Trouble as trouble:
+            failed = True
+            line = f"WRONG {name}: {trouble}"
+        out.write(line + "\n")
+        out.flush()
+    return int(failed)
+
+
+def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
+    database = Database(settings, pool_size=2)
+    connected = False
+
+    def connect() -> str:
+        nonlocal connected
+        said = _connect(settings, database)
+        connected = True
+        return said
+
+    yield "database", connect
+    if connected:
+        yield "ISPyB's tables", lambda: _ispyb(database)
+        yield "our tables", lambda: _own(database)
+        yield "clock", lambda: _clock(settings, database)
+    yield "broker", lambda: _broker(settings, database if connected else None)
+    if not settings.broker.is_embedded:
+        yield "queue", lambda: _queue(settings)
+    for root in settings.roots:
+        yield f"directory {root}", lambda root=root: _root(settings, root)  # type: ignore[misc]
+    database.dispose()
+
+
+def _connect(settings: Settings, database: Database) -> str:
+    url = database.engine.url.render_as_string(hide_password=True)
+    try:
+        with database.engine.connect() as connection:
+            version = connection.dialect.server_version_info or ()
+    except DBAPIError as error:
+        advice = {
+            1045: "user or password is wrong: correct EM_DATABASE__URL",
+            1044: "this user may not use that database: grant it (docs/operations.md has the SQL)",
+            1049: "there is no such database: correct the name in EM_DATABASE__URL",
+            2003: "nothing answers there: is MariaDB running, and are host and port in EM_DATABASE__URL right?",
+        }
+        raise Trouble(f"{url}: {advice.get(error_code(error) or 0, 'cannot connect')} ({error.orig})") from error
+    if not database.is_sqlite and version < OLDEST_MARIADB:
+        raise Trouble(f"MariaDB {'.'.join(map(str, version))} is too old: 10.6 is the first with SKIP LOCKED")
+    return f"{url} answers"
+
+
+def _ispyb(database: Database) -> str:
+    trouble = []
+    for table in (*WRITTEN, *READ):
+        columns = [table.c[name] for name in WRITTEN.get(table, ())] or list(table.primary_key)
+        trouble += _try(database, f"read {table.name}", sa.select(*columns).limit(0))
+    for table, names in WRITTEN.items():
+        trouble += _try(database, f"insert into {table.name}", _explained_insert(database, table, names))
+    if trouble:
+        raise Trouble("; ".join(trouble) + ". Grant it (docs/operations.md has the SQL), or correct EM_DATABASE__URL")
+    return "can be read and, where needed, written"
+
+
+def _own(database: Database) -> str:
+    try:
+        revision = migrating.current(database)
+    except SQLAlchemyError as error:
+        raise Trouble(f"{_reason(error)}. Run 'synchweb-em migrate' as a user that may create a schema") from error
+    if revision is None:
+        where = f"schema {database.schema}" if database.schema else "this database"
+        raise Trouble(f"{where} does not have them: run 'synchweb-em migrate' as a user that may create a schema")
+    if revision != migrating.newest():
+        raise Trouble(f"they are at revision {revision}, needed is {migrating.newest()}: run 'synchweb-em migrate'")
+    trouble = []
+    for table in own.sorted_tables:
+        trouble += _try(database, f"read {table.name}", sa.select(*table.primary_key).limit(0))
+        trouble += _try(database, f"insert into {table.name}", _explained_insert(database, table, table.c.keys()))
+        key = next(iter(table.primary_key))
+        name = f"`{database.schema}`.`{table.name}`" if database.schema else table.name
+        trouble += _try(database, f"update {table.name}", sa.text(f"EXPLAIN UPDATE {name} SET {key.name} = {key.name}"))
+        trouble += _try(database, f"delete from {table.name}", sa.text(f"EXPLAIN DELETE FROM {name}"))
+    if trouble:
+        raise Trouble("; ".join(trouble) + ". Grant it (docs/operations.md has the SQL)")
+    return f"at revision {revision}"
+
+
+def _explained_insert(database: Database, table: sa.Table, names: object) -> sa.TextClause:
+    """An insert that is only planned: the server checks the rights and writes nothing."""
+    schema = database.schema if table.schema == OWN else None
+    name = f"`{schema}`.`{table.name}`" if schema else f"`{table.name}`"
+    columns = [f"`{column}`" for column in names]  # type: ignore[attr-defined]
+    return sa.text(f"EXPLAIN INSERT INTO {name} ({', '.join(columns)}) VALUES ({', '.join(['NULL'] * len(columns))})")
+
+
+def _try(database: Database, what: str, statement: sa.Executable) -> list[str]:
+    try:
+        with database.engine.connect() as connection:
+            connection.execute(statement)
+    except SQLAlchemyError as error:
+        return [f"cannot {what} ({_reason(error)})"]
+    return []
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    arguments = getattr(getattr(error, "orig", None), "args", ())
+    return str(arguments[-1]) if arguments else str(error)
+
+
+def _clock(settings: Settings, database: Database) -> str:
+    with database.read() as session:
+        local, utc = session.execute(sa.select(local_now(), utc_now())).one()
+    here = datetime.now(UTC)
+    drift = (utc.replace(tzinfo=UTC) - here).total_seconds()
+    if abs(drift) > MOST_DRIFT:
+        raise Trouble(f"the database's clock differs from this machine's by {drift:+.0f} s: set both by NTP")
+    expected = utc.replace(tzinfo=UTC).astimezone(settings.zone).replace(tzinfo=None)
+    apart = (local - expected).total_seconds()
+    if abs(apart) > MOST_DRIFT:
+        raise Trouble(
+            f"the database's NOW() is {local:%H:%M}, in {settings.timezone} it is {expected:%H:%M}: "
+            "set EM_TIMEZONE to the zone that ISPyB's server keeps"
+        )
+    return f"{local:%H:%M} in {settings.timezone}, as the database says"
+
+
+def _broker(settings: Settings, database: Database | None) -> str:
+    if settings.broker.is_embedded:
+        if database is not None:
+            with database.read() as session:
+                marked = sandbox.is_sandbox(session)
+            if not marked:
+                raise Trouble("EM_BROKER__URL is not set, and this database is no sandbox: set EM_BROKER__URL")
+        return "embedded: the simulator plays Zocalo and RELION"
+    way = transport.create(settings.broker)
+    address = settings.broker.address
+    try:
+        way.connect()
+    except TransportError as error:
+        raise Trouble(
+            f"{error}. Check host, port, user, password and vhost ({address.vhost}) in EM_BROKER__URL"
+        ) from error
+    finally:
+        way.close()
+    return f"{address.host}:{address.port}, vhost {address.vhost}, accepts {address.user}"
+
+
+def _queue(settings: Settings) -> str:
+    if settings.broker.management_url is None:
+        return (
+            "not checked: set EM_BROKER__MANAGEMENT_URL, for a STOMP broker confirms messages to queues that do not "
+            "exist"
+        )
+    try:
+        return management.check_queue(settings.broker)
+    except management.QueueTrouble as trouble:
+        raise Trouble(str(trouble)) from trouble
+
+
+def _root(settings: Settings, root: Path) -> str:
+    looks = Looks(threads=4, deadline=settings.files.deadline)
+    try:
+        entries = looks.run(str(root), lambda: sum(1 for _ in root.iterdir()))
+    except NoAnswer as error:
+        raise Trouble(f"{error}: is the mount hanging?") from error
+    except FileNotFoundError as error:
+        raise Trouble("it does not exist: mount it, or correct EM_VISIT_DIRECTORY or EM_FILES__ROOTS") from error
+    except OSError as error:
+        raise Trouble(f"it cannot be read ({error.strerror}): let the service's user read it") from error
+    return f"can be read, {entries} entries"

@@ -1,0 +1,199 @@
+"""The only place that wires things together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app import __version__, migrating
+from app.db import Database
+from app.errors import SettingsError, Unavailable
+from app.filesystem.looks import Looks
+from app.http import health, problems
+from app.http.middleware import BoundedBody, RequestContext
+from app.http.problems import Problem
+from app.ispyb import sandbox
+from app.processing_jobs import routes as jobs
+from app.processing_jobs import stopping
+from app.resources import Resources
+from app.settings import Settings, load
+from app.simulator.microscope import Microscope
+from app.simulator.zocalo import SimulatedZocalo
+from app.visits import routes as visits
+from app.zocalo import transport
+from app.zocalo.relay import Relay
+
+log = logging.getLogger(__name__)
+
+PREFIX = jobs.PREFIX
+SWEEP_SECONDS = 5.0  # how often stops are looked at; the first repetition comes after 30 s
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+DESCRIPTION = """Launch, watch and stop RELION for cryo-EM visits.
+
+Names are ISPyB's, in camelCase; times are ISO 8601 with offset; lists are `{"total", "items"}`, with `limit` and
+`page`. Errors are RFC 9457 problems: `type` is stable, `detail` says what to do, `errors` names the fields at fault."""
+
+
+class Background:
+    """What works beside the requests: the relay, and the repetition of stops."""
+
+    def __init__(self, settings: Settings, database: Database, looks: Looks) -> None:
+        self.relay = Relay(database, transport.create(settings.broker), settings.relay)
+        self.resources = Resources(settings, database, looks, self.relay.wake)
+        self._ending = threading.Event()
+        self._stops = threading.Thread(target=self._repeat_stops, name="stops", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self.relay.start()
+        self._stops.start()
+
+    def stop(self) -> None:
+        """Finish what is in hand and end."""
+        self._ending.set()
+        self.relay.stop()
+        self._stops.join(10.0)
+
+    def _repeat_stops(self) -> None:
+        rounds = 0
+        while not self._ending.wait(SWEEP_SECONDS):
+            try:
+                stopping.sweep(self.resources)
+                if rounds % 720 == 0:  # once an hour
+                    stopping.forget_old_keys(self.resources)
+                rounds += 1
+            except Unavailable as error:
+                log.warning("stops: %s", error.detail)
+            except Exception:
+                # As with the relay: a thread that dies would let stops be forgotten.
+                log.exception("stops: unexpected error")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application, ready for a server."""
+    with_relay = settings.relay.enabled
+    database = Database(settings)
+    looks = Looks(threads=settings.files.threads, deadline=settings.files.deadline)
+    background = Background(settings, database, looks)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
+        if with_relay:
+            background.start()
+        demo = _demo(settings, database) if with_relay and settings.broker.is_embedded else []
+        for player in demo:
+            player.start()
+        yield
+        for player in demo:
+            player.stop()
+        if with_relay:
+            background.stop()
+        database.dispose()
+
+    app = FastAPI(
+        title="synchweb-em",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # its page loads scripts from elsewhere, which facilities' networks do not reach
+        redoc_url=None,
+    )
+    app.state.resources = background.resources if with_relay else Resources(settings, database, looks)
+    app.state.broker_trouble = (lambda: background.relay.trouble) if with_relay else _no_relay_here
+    api = APIRouter(prefix=PREFIX)
+    api.include_router(visits.router)
+    api.include_router(jobs.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    problems.install(app)
+    app.add_middleware(BoundedBody)
+    app.add_middleware(RequestContext)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def app_from_environment() -> FastAPI:
+    """For servers that start workers by the name of a factory."""
+    return create_app(load())
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """The API's document. It names our problem type where FastAPI would name its own error."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, summary=None
+        )
+        schemas = document["components"]["schemas"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        definition = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(definition.pop("$defs", {}))
+        schemas["Problem"] = definition
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def check(settings: Settings, database: Database, *, host: str, workers: int) -> None:
+    """What must be true before anything is served.
+
+    Raises:
+        SettingsError: one sentence for each thing that is wrong.
+    """
+    sentences = []
+    if "none" in settings.auth.modes and host not in LOOPBACK:
+        sentences.append(
+            f"EM_AUTH__MODES is 'none', which trusts everybody, so the service listens on loopback only, not on {host}."
+        )
+    if database.is_sqlite and workers > 1:
+        sentences.append("SQLite admits one worker; use MariaDB for more.")
+    sentences += _check_database(settings, database)
+    if sentences:
+        raise SettingsError(*sentences)
+
+
+def _check_database(settings: Settings, database: Database) -> list[str]:
+    try:
+        revision = migrating.current(database)
+        if revision != migrating.newest():
+            return [
+                f"Our tables are at revision {revision or 'none'}, this version needs {migrating.newest()}: "
+                "run 'synchweb-em migrate'."
+            ]
+        if settings.broker.is_embedded:
+            with database.read() as session:
+                if not sandbox.is_sandbox(session):
+                    return [
+                        "EM_BROKER__URL is not set, and the simulator of embedded:// runs only on a database made by "
+                        "'synchweb-em sandbox create': set EM_BROKER__URL to your broker."
+                    ]
+    except Exception as error:
+        if database.is_sqlite:
+            return [f"The database cannot be used ({error}): run 'synchweb-em demo', or set EM_DATABASE__URL."]
+        # A server that is away now will be back; readyz says so meanwhile.
+        log.warning("the database does not answer yet: %s", error)
+    return []
+
+
+def _demo(settings: Settings, database: Database) -> list[Any]:
+    return [SimulatedZocalo(settings, database), Microscope(settings, database)]
+
+
+def _no_relay_here() -> str | None:
+    return None
+
+
+def create_relay(settings: Settings) -> tuple[Background, Callable[[], None]]:
+    """A relay on its own, and what closes its connections."""
+    database = Database(settings, pool_size=4)
+    looks = Looks(threads=settings.files.threads, deadline=settings.files.deadline)
+    return Background(settings, database, looks), database.dispose

@@ -1,0 +1,139 @@
+"""The commands that run on the server: what they need is loaded only when one of them is called."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from app import doctor, logging, migrating, settings
+from app import main as wiring
+from app.db import Database
+from app.errors import SettingsError
+from app.ispyb import sandbox
+from app.settings import Settings
+
+SHUTDOWN_SECONDS = 15  # for requests in flight when the service is told to end
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Answer requests."""
+    if arguments.no_relay:
+        os.environ["EM_RELAY__ENABLED"] = "false"  # the workers read it too
+    loaded = settings.load()
+    logging.configure()
+    database = Database(loaded, pool_size=1)
+    wiring.check(loaded, database, host=arguments.host, workers=arguments.workers)
+    database.dispose()
+    if arguments.workers == 1:
+        return _listen(loaded, arguments.host, arguments.port)
+    with tempfile.TemporaryDirectory(prefix="synchweb-em-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        uvicorn.run(
+            "app.main:app_from_environment",
+            factory=True,
+            host=arguments.host,
+            port=arguments.port,
+            workers=arguments.workers,
+            **_server_options(),
+        )
+    return 0
+
+
+def _server_options() -> dict[str, Any]:
+    return {"log_config": None, "access_log": False, "timeout_graceful_shutdown": SHUTDOWN_SECONDS}
+
+
+def _listen(loaded: Settings, host: str, port: int) -> int:
+    app = wiring.create_app(loaded)
+    config = uvicorn.Config(app, host=host, port=port, **_server_options())
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 1
+
+
+def relay(arguments: argparse.Namespace) -> int:
+    """Send messages until told to end."""
+    loaded = settings.load()
+    logging.configure()
+    if loaded.broker.is_embedded:
+        raise SettingsError("EM_BROKER__URL is not set: a relay on its own needs a broker.")
+    background, close = wiring.create_relay(loaded)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    background.start()
+    ended.wait()
+    background.stop()
+    close()
+    return 0
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """A service with demo data and a simulated Zocalo and RELION."""
+    var: Path = arguments.var.resolve()
+    (var / "dls").mkdir(parents=True, exist_ok=True)
+    # The settings of the environment stay out of it: a demo must never meet a real ISPyB or a real broker.
+    loaded = settings.load(
+        {
+            "EM_DATABASE__URL": f"sqlite:///{var}/em.sqlite",
+            "EM_BROKER__URL": f"embedded://{var}/spool",
+            "EM_VISIT_DIRECTORY": f"{var}/dls/{{beamline}}/data/{{year}}/{{visit}}",
+        }
+    )
+    logging.configure()
+    database = Database(loaded, pool_size=2)
+    migrating.upgrade(database)
+    with database.read() as session:
+        ready = sandbox.is_sandbox(session)
+    if not ready:
+        sandbox.create(database, loaded)
+    database.dispose()
+    wiring.check(loaded, database, host=arguments.host, workers=1)
+    sys.stderr.write(f"synchweb-em demo: http://{arguments.host}:{arguments.port}/api/em/v1, files below {var}\n")
+    return _listen(loaded, arguments.host, arguments.port)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Check all that the service depends on."""
+    return doctor.run(settings.load(), sys.stdout)
+
+
+def sandbox_create(arguments: argparse.Namespace) -> int:
+    """ISPyB's tables and demo rows on an empty database."""
+    loaded = settings.load()
+    database = Database(loaded, pool_size=2)
+    sandbox.create(database, loaded)
+    sys.stdout.write(
+        "ISPyB's tables and the demo rows are there. Next: 'synchweb-em migrate', then 'synchweb-em serve'.\n"
+    )
+    return 0
+
+
+def migrate(arguments: argparse.Namespace) -> int:
+    """Create or update our own tables."""
+    revision = migrating.upgrade(Database(settings.load(), pool_size=2))
+    sys.stdout.write(f"Our tables are at revision {revision}.\n")
+    return 0
+
+
+def config(arguments: argparse.Namespace) -> int:
+    """Print the settings in force."""
+    for name, value, description in settings.describe(settings.load()):
+        sys.stdout.write(f"{name}={value}  # {description}\n")
+    return 0
+
+
+def openapi(arguments: argparse.Namespace) -> int:
+    """Print the API's document."""
+    json.dump(wiring.create_app(Settings()).openapi(), sys.stdout, indent=1, ensure_ascii=False, sort_keys=True)
+    sys.stdout.write("\n")
+    return 0
