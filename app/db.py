@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -90,9 +90,13 @@ class Database:
 
         Raises:
             DatabaseUnavailable: the server, or a free connection to it, did not answer in time.
+            DatabaseBusy: a lock kept even a reader waiting, as SQLite's can.
         """
-        with _translated(), Session(self.engine) as session:
-            yield session
+        try:
+            with _translated(), Session(self.engine) as session:
+                yield session
+        except _LockLost as error:
+            raise DatabaseBusy("The database is locked by others. Try again in a moment.") from error
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run ``work`` in one transaction and commit it; run it again after a lock wait or a deadlock.
@@ -138,7 +142,8 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if error_code(error) in (LOCK_WAIT_TIMEOUT, DEADLOCK) or "database is locked" in str(error.orig):
             raise _LockLost(str(error.orig)) from error
-        if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        unusable = type(error) is DatabaseError  # no SQLite file, say; its subclasses mean a mistake of ours
+        if unusable or isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
             log.error("database: %s", error.orig)
             raise DatabaseUnavailable(
                 "The database does not answer. Nothing is lost that was acknowledged; try again in a few seconds."

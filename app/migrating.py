@@ -21,6 +21,8 @@ def upgrade(database: Database) -> str:
     Returns:
         That revision.
     """
+    if database.is_sqlite:
+        Path(database.engine.url.database or "").parent.mkdir(parents=True, exist_ok=True)
     with database.engine.connect() as connection:
         if database.schema is not None:
             connection.execute(

@@ -22,6 +22,8 @@ from app.ispyb import sandbox
 from app.settings import Settings
 
 SHUTDOWN_SECONDS = 15  # for requests in flight when the service is told to end
+# Longer than proxies keep idle connections (nginx: 60 s): who closes first must be the one who sends next.
+KEEP_ALIVE_SECONDS = 75
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -43,18 +45,24 @@ def serve(arguments: argparse.Namespace) -> int:
             host=arguments.host,
             port=arguments.port,
             workers=arguments.workers,
-            **_server_options(),
+            **server_options(),
         )
     return 0
 
 
-def _server_options() -> dict[str, Any]:
-    return {"log_config": None, "access_log": False, "timeout_graceful_shutdown": SHUTDOWN_SECONDS}
+def server_options() -> dict[str, Any]:
+    """What uvicorn is told besides host and port."""
+    return {
+        "log_config": None,
+        "access_log": False,
+        "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+    }
 
 
 def _listen(loaded: Settings, host: str, port: int) -> int:
     app = wiring.create_app(loaded)
-    config = uvicorn.Config(app, host=host, port=port, **_server_options())
+    config = uvicorn.Config(app, host=host, port=port, **server_options())
     server = uvicorn.Server(config)
     server.run()
     return 0 if server.started else 1

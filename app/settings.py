@@ -325,9 +325,12 @@ def _contradictions(settings: Settings) -> list[str]:
     """What each setting alone allows and all together do not."""
     out = []
     try:
-        backend = make_url(settings.database.url.get_secret_value()).get_backend_name()
+        url = make_url(settings.database.url.get_secret_value())
+        backend = url.get_backend_name()
         if backend not in ("mysql", "mariadb", "sqlite"):
             out.append(f"EM_DATABASE__URL: {backend} is not supported; use mysql+pymysql://… or sqlite:///….")
+        elif backend == "sqlite" and not url.database:
+            out.append("EM_DATABASE__URL: a database in memory is forgotten at each start; use sqlite:///file.")
     except ArgumentError:
         out.append("EM_DATABASE__URL is no SQLAlchemy URL, such as mysql+pymysql://user:password@host:3306/ispyb.")
     scheme = urlsplit(settings.broker.url.get_secret_value()).scheme

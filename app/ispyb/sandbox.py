@@ -31,6 +31,8 @@ FIRST_EPU_MOVIES = 6  # there from the beginning, so that processing can be star
 MOVIES_PER_GRID_SQUARE = 10
 MOVIE = b"II*\0\x08\0\0\0\0\0\0\0\0\0"  # the least that calls itself TIFF
 
+ADVICE = "Set EM_VISIT_DIRECTORY to a pattern in a folder of your own, such as /tmp/dls/{beamline}/data/{year}/{visit}."
+
 VERSIONS = "alembic_version"  # which revision our own tables have: a row, but nobody's data
 
 
@@ -38,8 +40,8 @@ class DatabaseNotEmpty(Conflict):
     """The database holds something already; a sandbox is made in an empty one only."""
 
 
-class DirectoryTaken(Conflict):
-    """A visit directory exists that was not made for a sandbox."""
+class DirectoryUnusable(Conflict):
+    """A visit directory cannot be made, or exists and was not made for a sandbox."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def create(database: Database, settings: Settings, *, dls: Path | None = None) -
 
     Raises:
         DatabaseNotEmpty: it holds a row, ours or ISPyB's. Nothing was changed.
-        DirectoryTaken: files would go where others are. Nothing was changed.
+        DirectoryUnusable: files would go where others are, or cannot be written. The database was not changed.
     """
     if database.is_sqlite and database.engine.url.database:
         Path(database.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +114,10 @@ def create(database: Database, settings: Settings, *, dls: Path | None = None) -
     for directory in directories.values():
         _require_ours(directory, dls)
     for visit, directory in directories.items():
-        _write_files(visit, directory)
+        try:
+            _write_files(visit, directory)
+        except OSError as error:
+            raise DirectoryUnusable(f"Cannot write below {directory} ({error.strerror}). {ADVICE}") from error
     _empty_spool(settings)
     database.write(lambda session: _fill(session, database, visits, now))
 
@@ -155,14 +160,13 @@ def _tables(session: Session, database: Database) -> Iterator[tuple[str | None, 
 def _require_ours(directory: Path, dls: Path | None) -> None:
     """Real visits have these names too: never write among a user's files."""
     if dls is not None and not directory.is_relative_to(dls.absolute()):
-        raise DirectoryTaken(
+        raise DirectoryUnusable(
             f"EM_VISIT_DIRECTORY leads to {directory}, which is not below {dls}. Nothing was changed; set it to "
             f"{dls.absolute()}/{{beamline}}/data/{{year}}/{{visit}}."
         )
     if directory.exists() and not (directory / DIRECTORY_MARK).exists():
-        raise DirectoryTaken(
-            f"{directory} exists already and was not made for a sandbox. Nothing was changed; set EM_VISIT_DIRECTORY "
-            "to a pattern in a folder of your own, such as /tmp/dls/{beamline}/data/{year}/{visit}."
+        raise DirectoryUnusable(
+            f"{directory} exists already and was not made for a sandbox. Nothing was changed. {ADVICE}"
         )
 
 

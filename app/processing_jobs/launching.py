@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
@@ -18,15 +18,16 @@ from sqlalchemy.orm import Session
 from app import metrics, slots
 from app.access.identity import Person
 from app.data_collections import repository as data_collections
-from app.data_collections.rules import DataCollection, require_results_directory
+from app.data_collections.rules import require_results_directory
 from app.db import database_now
-from app.errors import Conflict, EMError, FieldError, Invalid
+from app.errors import EMError, Invalid
 from app.filesystem import gain_reference
-from app.processing_jobs import idempotency, relion, repository, stopping, targets
+from app.processing_jobs import blocking, idempotency, relion, repository, stopping, targets
+from app.processing_jobs.evidence import Seen
 from app.processing_jobs.idempotency import Attempt
 from app.processing_jobs.relion import RelionParameters
 from app.processing_jobs.repository import Job
-from app.processing_jobs.rules import State, Warned, blocks, since, status
+from app.processing_jobs.rules import State, Warned, since
 from app.processing_jobs.targets import MoviesRequest, Target
 from app.resources import Resources
 from app.visits import repository as visits
@@ -40,14 +41,6 @@ RECIPE = "relion"
 COMMENTS = "Submitted via SynchWeb"  # what SynchWeb and its users know to look for
 A = TypeVar("A")
 B = TypeVar("B")
-
-
-class JobsBlock(Conflict):
-    """Jobs of this data collection are waiting or running."""
-
-
-class OtherJobsBlock(Conflict):
-    """Another job blocks by now than those whose stop was confirmed."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +106,7 @@ def check_movies(resources: Resources, person: Person, ref: VisitRef, request: M
         if (reason := why_not(visit, now, resources.settings.grace_hours)) is not None:
             return Check(None, None, "none", reason, (), ())
         target = targets.of_movies(session, resources, visit, targets.parse(resources, visit, request))
-        blocking = _list_blocking(session, resources, target.collection)
-    return _check(resources, target, blocking)
+    return _check(resources, target)
 
 
 def check_collection(resources: Resources, person: Person, dcid: int) -> Check:
@@ -129,8 +121,7 @@ def check_collection(resources: Resources, person: Person, dcid: int) -> Check:
         if (reason := why_not(visit, now, resources.settings.grace_hours)) is not None:
             return Check(dcid, None, "none", reason, (), ())
         target = targets.of_collection(resources, visit, collection)
-        blocking = _list_blocking(session, resources, collection)
-    return _check(resources, target, blocking)
+    return _check(resources, target)
 
 
 def launch_movies(
@@ -194,10 +185,11 @@ def _launch(
     resources: Resources, person: Person, target: Target, order: Order, parameters: RelionParameters
 ) -> Launched:
     warnings = targets.require_files(resources, target, parameters.gain_reference_file)
+    seen = blocking.look_at_jobs(resources, target)
     guid = str(uuid.uuid4())
     try:
         launched = resources.database.write(
-            lambda session: _write(session, resources, person, target, order, parameters, guid, warnings)
+            lambda session: _write(session, resources, person, target, order, parameters, guid, warnings, seen)
         )
     except EMError as error:
         metrics.launches.labels(error.kind()).inc()
@@ -217,6 +209,7 @@ def _write(
     parameters: RelionParameters,
     guid: str,
     warnings: list[Warned],
+    seen: Mapping[int, Seen | None],
 ) -> Launched:
     """The one transaction. It may run again after a lock was lost."""
     settings = resources.settings
@@ -231,12 +224,14 @@ def _write(
             collection = data_collections.create(session, settings, target.visit, target.movies, COMMENTS)
             created = True
     slots.take(session, "dc", collection.dcid)
-    blocking = _list_blocking(session, resources, collection)
-    _require_replaceable(resources, collection.dcid, blocking, order)
+    found = blocking.list_blocking(session, resources, collection, seen)
+    blocking.require_replaceable(
+        resources, collection.dcid, found, if_blocked=order.if_blocked, replaces=order.replaces
+    )
     directory = str(require_results_directory(collection, guid))
     rows = _rows(target, parameters)
     job_id = repository.add_job(session, collection.dcid, RECIPE, COMMENTS, rows)
-    for job, _ in blocking:
+    for job, _ in found:
         stopping.ask(session, job, person.login, settings.stop, replaced_by=job_id)
     repository.add_launch(session, job_id, collection.dcid, guid, directory, person.login, order.face)
     outbox.enqueue(session, collection.dcid, StartJob(job_id, guid), person.login)
@@ -246,7 +241,7 @@ def _write(
         created=created,
         guid=guid,
         results_directory=directory,
-        stopped_jobs=[job.facts.job_id for job, _ in blocking],
+        stopped_jobs=[job.facts.job_id for job, _ in found],
         warnings=[asdict(warning) for warning in warnings],
     )
     if order.attempt is not None:
@@ -260,74 +255,20 @@ def _answered(session: Session, order: Order) -> Launched | None:
     return None if answer is None else Launched(**answer)
 
 
-def _list_blocking(
-    session: Session, resources: Resources, collection: DataCollection | None
-) -> list[tuple[Job, State]]:
-    """The jobs that block a data collection, by ISPyB and our launch records, oldest first."""
-    if collection is None:
-        return []
-    recipes = resources.settings.broker.recipes
-    ids = sorted(repository.list_ids_of_collection(session, collection.dcid, recipes))
-    jobs = repository.list_jobs(session, resources.settings, ids)
-    judged = [(job, status(job.facts).state) for job in jobs]
-    return [(job, state) for job, state in judged if blocks(job.facts, state, recipes)]
-
-
-def _require_replaceable(resources: Resources, dcid: int, blocking: Sequence[tuple[Job, State]], order: Order) -> None:
-    """Refuse unless nothing blocks, or the client has confirmed to stop all that does."""
-    if not blocking:
-        return
-    context = {
-        "dataCollectionId": dcid,
-        "blockingJobs": [
-            {
-                "processingJobId": job.facts.job_id,
-                "state": str(state),
-                "since": since(job.facts, state).astimezone(resources.settings.zone).isoformat(),
-            }
-            for job, state in blocking
-        ],
-    }
-    if order.if_blocked == "refuse":
-        raise JobsBlock(
-            f"{describe(blocking, dcid)} Use ifBlocked=restart to stop {'it' if len(blocking) == 1 else 'them'} "
-            "and start again.",
-            errors=[FieldError("ifBlocked", "is 'refuse', and there are jobs that block")],
-            **context,
-        )
-    unconfirmed = (
-        [job for job, _ in blocking if job.facts.job_id not in order.replaces] if order.replaces is not None else []
-    )
-    if unconfirmed:
-        others = ", ".join(str(job.facts.job_id) for job in unconfirmed)
-        raise OtherJobsBlock(
-            f"{describe(blocking, dcid)} You have not confirmed to stop {others}. Look again, and name every job that "
-            "may be stopped in 'replaces'.",
-            errors=[FieldError("replaces", f"does not name {others}")],
-            **context,
-        )
-
-
-def describe(blocking: Sequence[tuple[Job, State]], dcid: int) -> str:
-    """The jobs that block, in words: "Job 6611642 is already running on data collection 6018191 (since 14:02)."."""
-    sentences = []
-    for job, state in blocking:
-        begun = since(job.facts, state)
-        same_day = begun.date() == job.facts.now.date()
-        when = f"{begun:%H:%M}" if same_day else f"{begun:%d %b %H:%M}"
-        sentences.append(f"Job {job.facts.job_id} is already {state} on data collection {dcid} (since {when}).")
-    return " ".join(sentences)
-
-
-def _check(resources: Resources, target: Target, blocking: Sequence[tuple[Job, State]]) -> Check:
+def _check(resources: Resources, target: Target) -> Check:
     look, warnings = targets.look(resources, target)
+    found: list[tuple[Job, State]] = []
+    if target.collection is not None:
+        seen = blocking.look_at_jobs(resources, target)
+        with resources.database.read() as session:
+            found = blocking.list_blocking(session, resources, target.collection, seen)
     dcid = None if target.collection is None else target.collection.dcid
-    jobs = tuple(Blocking(job.facts.job_id, state, since(job.facts, state)) for job, state in blocking)
+    jobs = tuple(Blocking(job.facts.job_id, state, since(job.facts, state)) for job, state in found)
     if dcid is None and not look:
         reason = "There are no such movies yet." if look is False else "The visit's files did not answer; try again."
         return Check(dcid, look, "none", reason, jobs, tuple(warnings))
     if jobs and dcid is not None:
-        reason = f"{describe(blocking, dcid)} Starting again stops {'it' if len(jobs) == 1 else 'them'} first."
+        reason = f"{blocking.describe(found, dcid)} Starting again stops {'it' if len(jobs) == 1 else 'them'} first."
         return Check(dcid, look, "stop-and-restart", reason, jobs, tuple(warnings))
     reason = "Nothing is waiting or running for these movies."
     return Check(dcid, look, "start", reason, jobs, tuple(warnings))

@@ -260,6 +260,18 @@ def find_parameters(session: Session, job_id: int) -> dict[str, str | None]:
     return {row.parameterKey: row.parameterValue for row in rows if row.parameterKey is not None}
 
 
+def find_gain_reference(session: Session, job_id: int) -> str | None:
+    """The path of the gain reference that a job was launched with."""
+    return session.execute(
+        sa.select(ProcessingJobParameter.c.parameterValue)
+        .where(
+            ProcessingJobParameter.c.processingJobId == job_id,
+            ProcessingJobParameter.c.parameterKey == "motioncor_gainreference",
+        )
+        .limit(1)
+    ).scalar_one_or_none()
+
+
 def add_job(session: Session, dcid: int, recipe: str, comments: str, parameters: Mapping[str, str]) -> int:
     """Write a job with its parameters."""
     job_id = inserted_id(

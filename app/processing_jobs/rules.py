@@ -114,6 +114,8 @@ class Facts:
         look: what was seen in the run's directory; ``None`` if that is unknown or was not looked at.
         unknown: why the look got no answer.
         last_result: when the newest result was written into ISPyB.
+        gain_reference: its path, for a run of ours that has not ended.
+        gain_reference_missing: whether there was no file at that path.
     """
 
     now: datetime
@@ -128,6 +130,8 @@ class Facts:
     look: SentinelLook | None = None
     unknown: str | None = None
     last_result: datetime | None = None
+    gain_reference: str | None = None
+    gain_reference_missing: bool = False
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -214,8 +218,11 @@ def _stopping(facts: Facts, stop: Stop) -> tuple[State, str]:
 
 
 def given_up(facts: Facts) -> bool:
-    """Whether a stop counts as done because nothing was heard or seen since long before now."""
-    if facts.stop is None or facts.ended or facts.stop.waiting:
+    """Whether a stop counts as done because nothing was heard or seen for long.
+
+    Not while a stop message waits for the broker, nor while the run's files do not answer: they may be changing.
+    """
+    if facts.stop is None or facts.ended or facts.stop.waiting or facts.unknown is not None:
         return False
     after = max(filter(None, [facts.stop.asked_at, facts.stop.last_sent_at]))
     life = last_sign(facts)
@@ -329,6 +336,12 @@ def _warnings(facts: Facts, state: State) -> list[Warned]:
                     "sentinel-gone", "Its directory and sentinel have gone, but ISPyB has no outcome; it may have died."
                 )
             )
+    if facts.gain_reference_missing and state not in ENDED:
+        out.append(
+            Warned(
+                "gain-reference-missing", f"The gain reference {facts.gain_reference} is missing; RELION runs without."
+            )
+        )
     if state in (State.FAILED, State.STOPPED) and facts.ended and sentinel:
         out.append(
             Warned(

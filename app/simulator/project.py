@@ -26,23 +26,19 @@ class Task:
 
     Args:
         guid: Zocalo's recipe id, the last component of both directories.
+        stop_file: whoever wants this run to stop makes this file.
         parameters: the job's, as ISPyB stores them.
     """
 
     job_id: int
     dcid: int
     guid: str
-    visit_directory: Path
     image_directory: Path
     file_template: str
     results_directory: Path
     working_directory: Path
+    stop_file: Path
     parameters: Mapping[str, str]
-
-    @property
-    def stop_file(self) -> Path:
-        """Whoever wants this run to stop makes this file."""
-        return stop_file(self.visit_directory, self.job_id)
 
     @property
     def stop_after_ctf(self) -> bool:
@@ -53,11 +49,6 @@ class Task:
         """A parameter that is a number."""
         value = _typed(self.parameters.get(key, ""))
         return default if isinstance(value, str | bool) else float(value)
-
-
-def stop_file(visit_directory: Path, job_id: int) -> Path:
-    """Named by job, so that it can be made before a run has a directory, and for jobs from elsewhere."""
-    return visit_directory / "tmp" / f"relion-stop-{job_id}"
 
 
 class Project:

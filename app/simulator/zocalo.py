@@ -21,7 +21,7 @@ from app.db import Database
 from app.ispyb.tables import DataCollection, ProcessingJob, ProcessingJobParameter
 from app.settings import Settings
 from app.simulator.program import Program
-from app.simulator.project import Project, Task, stop_file
+from app.simulator.project import Project, Task
 from app.simulator.relion import Outcome, Pace, Relion
 from app.simulator.waiting import DemoEnds, patiently
 from app.zocalo.messages import Message, StartJob, StopJob
@@ -97,12 +97,15 @@ class SimulatedZocalo:
 
     def _be_the_only_one(self, lock: TextIO) -> None:
         """Two demos on one folder would do everything twice."""
+        said = False
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                log.warning("simulator: another one reads %s", self._spool)
+                if not said:
+                    log.warning("simulator: another one reads %s; this one waits for it to end", self._spool)
+                said = True
                 self._wait(TROUBLE_SECONDS)
 
     def _handle(self, message: Path) -> None:
@@ -158,11 +161,11 @@ class SimulatedZocalo:
             job_id=order.job_id,
             dcid=row.dataCollectionId,
             guid=order.guid,
-            visit_directory=_visit_directory(images),
             image_directory=Path(images),
             file_template=row.fileTemplate,
             results_directory=results,
             working_directory=working,
+            stop_file=stop_file(images, order.job_id),
             parameters={key: value or "" for key, value in parameters if key},
         )
 
@@ -178,7 +181,7 @@ class SimulatedZocalo:
             with self._database.read() as session:
                 return session.execute(statement).scalar_one_or_none()
 
-        path = stop_file(_visit_directory(patiently(look, self._wait) or ""), order.job_id)
+        path = stop_file(patiently(look, self._wait) or "", order.job_id)
         try:
             path.parent.mkdir(exist_ok=True)
             path.touch()
@@ -267,11 +270,16 @@ def parse(message: Path) -> Message:
     return StartJob(job_id, guid)
 
 
-def _visit_directory(image_directory: str) -> Path:
+def stop_file(image_directory: str, job_id: int) -> Path:
+    """Named by job, so that it can be made before a run has a directory, and for jobs from elsewhere.
+
+    Raises:
+        Rejected: the images are in no visit's directory.
+    """
     match = VISIT_IN_PATH.search(image_directory)
     if match is None:
-        raise Rejected(f"{image_directory or 'a job that ISPyB does not know'} is in no visit's directory")
-    return Path(match[1])
+        raise Rejected(f"job {job_id} is not in ISPyB, or its images are in no visit's directory")
+    return Path(match[1]) / "tmp" / f"relion-stop-{job_id}"
 
 
 def _messages(folder: Path) -> list[Path]:

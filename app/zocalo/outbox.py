@@ -94,17 +94,23 @@ def cancel_start(session: Session, job_id: int) -> bool:
         Whether it is certain that it never was sent at all.
     """
     mine = sa.and_(outbox.c.job_id == job_id, outbox.c.kind == START, outbox.c.open == 1)
-    cancelled = {"cancelled_at": utc_now(), "open": None}
     # One statement decides, so that a relay which claims at this moment comes either before it or not at all.
-    never_sent = session.execute(sa.update(outbox).where(mine, outbox.c.attempted_at.is_(None)).values(cancelled))
-    if never_sent.rowcount:  # type: ignore[attr-defined]
+    never_sent = session.execute(
+        sa.update(outbox).where(mine, outbox.c.attempted_at.is_(None)).values(cancelled_at=utc_now(), open=None)
+    )
+    assert isinstance(never_sent, sa.CursorResult)
+    if never_sent.rowcount:
         return True
-    session.execute(sa.update(outbox).where(mine).values(cancelled))
+    # It stays open until its claim ends: a relay may be sending it now, and the stop must not overtake it.
+    session.execute(sa.update(outbox).where(mine).values(cancelled_at=utc_now()))
     return False
 
 
 def claim(session: Session, seconds: float) -> Claimed | None:
-    """Claim the oldest message that may be sent now, passing over what other relays hold."""
+    """Claim the oldest message that may be sent now, passing over what other relays hold.
+
+    A start that was cancelled after an earlier claim is closed instead.
+    """
     older = outbox.alias("older")
     now = session.execute(sa.select(utc_now())).scalar_one()
     statement = (
@@ -117,6 +123,7 @@ def claim(session: Session, seconds: float) -> Claimed | None:
             outbox.c.message_id,
             outbox.c.attempts,
             outbox.c.attempted_at,
+            outbox.c.cancelled_at,
         )
         .where(
             outbox.c.open == 1,
@@ -128,7 +135,8 @@ def claim(session: Session, seconds: float) -> Claimed | None:
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    row = session.execute(statement).first()
+    while (row := session.execute(statement).first()) is not None and row.cancelled_at is not None:
+        session.execute(sa.update(outbox).where(outbox.c.id == row.id).values(open=None))
     if row is None:
         return None
     session.execute(
@@ -140,7 +148,16 @@ def claim(session: Session, seconds: float) -> Claimed | None:
             attempted_at=sa.func.coalesce(outbox.c.attempted_at, now),
         )
     )
-    return Claimed(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+    return Claimed(
+        id=row.id,
+        job_id=row.job_id,
+        kind=row.kind,
+        body=row.body,
+        login=row.login,
+        message_id=row.message_id,
+        attempts=row.attempts,
+        attempted_at=row.attempted_at,
+    )
 
 
 def mark_sent(session: Session, message_id: int) -> None:

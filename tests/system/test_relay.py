@@ -1,0 +1,410 @@
+"""From the outbox to the broker: once each, in order per data collection, whatever goes down meanwhile."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from app.db import Database
+from app.processing_jobs.tables import stop_request
+from app.settings import Settings
+from app.zocalo import outbox as outbox_module
+from app.zocalo.messages import StartJob
+from app.zocalo.outbox import outbox
+from app.zocalo.relay import Relay
+from app.zocalo.transport import StompTransport, TransportError
+from tests.factories import launch_body, make_collection, make_program, make_visit, parameters
+from tests.servers.broker import PROCESSING_RECIPE
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.reaper import Reaper
+from tests.servers.silent import SilentBroker
+from tests.support import rows
+from tests.support.environments import Environment
+from tests.support.services import ServiceProcess
+from tests.system.support import in_threads
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+VHOST = "zocalo"
+
+
+@pytest.fixture(scope="module")
+def broker(reaper: Reaper) -> RabbitMQ:
+    """A broker of these tests' own: they stop and kill it."""
+    broker = RabbitMQ(reaper)
+    broker.start()
+    broker.add_vhost(VHOST)
+    return broker
+
+
+@pytest.fixture
+def queue(broker: RabbitMQ) -> Iterator[Callable[[], list[Any]]]:
+    """Takes what is on the queue; empty at the beginning."""
+    if not broker.running:
+        broker.start()
+    broker.messages(VHOST, PROCESSING_RECIPE)
+    yield lambda: [message["payload"] for message in broker.messages(VHOST, PROCESSING_RECIPE)]
+    if not broker.running:
+        broker.start()
+
+
+@pytest.fixture
+def database(environment: Environment) -> Iterator[Database]:
+    """This worker's database, with an empty outbox."""
+    database = Database(environment.settings(), pool_size=10)
+    database.write(lambda session: session.execute(sa.delete(outbox)))
+    database.write(lambda session: session.execute(sa.delete(stop_request)))
+    yield database
+    database.dispose()
+
+
+def settings(environment: Environment, broker_url: str, **broker: Any) -> Settings:
+    return environment.settings(
+        broker={"url": broker_url, "connect_timeout": 1, "receipt_timeout": 2, **broker},
+        relay={"claim_seconds": 4, "sweep_seconds": 0.2, "backoff_seconds": 2},
+    )
+
+
+def new_relay(database: Database, chosen: Settings) -> Relay:
+    return Relay(database, StompTransport(chosen.broker), chosen.relay)
+
+
+def service_of(environment: Environment, broker_url: str, folder: Path) -> ServiceProcess:
+    environ = environment.environ | {"EM_BROKER__URL": broker_url, "EM_RELAY__CLAIM_SECONDS": "8"}
+    return ServiceProcess(environ, folder / "service.log")
+
+
+def enqueue(database: Database, key: int, number: int, guid: str) -> None:
+    """Leave one start message in the outbox."""
+    database.write(lambda session: outbox_module.enqueue(session, key, StartJob(number, guid), "me"))
+
+
+def waiting(database: Database) -> int:
+    with database.read() as session:
+        return outbox_module.waiting(session)[0]
+
+
+def until(condition: Callable[[], bool], seconds: float) -> float:
+    """Wait for a condition; how long it took."""
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < seconds, f"not within {seconds} s"
+        time.sleep(0.05)
+    return time.monotonic() - begun
+
+
+def launch_many(client: httpx.Client, database: Database, environment: Environment, many: int) -> list[dict[str, Any]]:
+    """Launch on so many data collections of one visit."""
+    visit = make_visit(database, environment.dls)
+    dcids = [make_collection(database, visit, imageDirectory=f"{visit.directory}/raw{n}/") for n in range(many)]
+    answers = in_threads(
+        8, lambda dcid: client.post(f"/data-collections/{dcid}/launch", json={"parameters": parameters()}), dcids
+    )
+    assert [answer.status_code for answer in answers] == [202] * many
+    return [answer.json() for answer in answers]
+
+
+def is_connected(service: ServiceProcess) -> bool:
+    ready = httpx.get(f"http://127.0.0.1:{service.port}/readyz", trust_env=False).json()
+    return bool(ready["broker"] == "connected")
+
+
+def starts(jobs: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(
+        json.dumps({"parameters": {"ispyb_process": job["processingJobId"], "guid": job["guid"]}}) for job in jobs
+    )
+
+
+def arrived(messages: list[Any]) -> Counter[str]:
+    return Counter(json.dumps(message) for message in messages)
+
+
+def test_a_consumer_receives_a_json_object_with_an_integer_and_the_guid(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment, tmp_path: Path
+) -> None:
+    with service_of(environment, broker.stomp_url(VHOST), tmp_path) as service, service.client() as client:
+        visit = make_visit(database, environment.dls)
+        job = client.post(f"/visits/{visit.name}/launch", json=launch_body()).json()
+        until(lambda: waiting(database) == 0, 10)
+        (message,) = broker.messages(VHOST, PROCESSING_RECIPE)
+        status = client.get(f"/processing-jobs/{job['processingJobId']}").json()
+
+    assert message["payload"] == {"parameters": {"ispyb_process": job["processingJobId"], "guid": job["guid"]}}
+    assert type(message["payload"]["parameters"]["ispyb_process"]) is int
+    assert message["headers"]["zocalo.go.user"] == "anonymous"
+    assert message["headers"]["synchweb.user"] == "anonymous"
+    assert message["headers"]["zocalo.go.host"] == message["headers"]["synchweb.host"] == socket.gethostname()
+    assert message["properties"]["delivery_mode"] == 2
+    assert message["properties"]["content_type"] == "application/json"
+    assert status["state"] == "submitted"
+    assert status["message"]["state"] == "sent"
+
+
+def test_launches_wait_for_a_broker_that_is_down_and_are_sent_once_when_it_is_back(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment, tmp_path: Path
+) -> None:
+    broker.kill()
+    with service_of(environment, broker.stomp_url(VHOST), tmp_path) as service, service.client() as client:
+        jobs = launch_many(client, database, environment, 100)
+        until(lambda: client.get(f"/processing-jobs/{jobs[0]['processingJobId']}").json()["message"]["lastError"], 10)
+        status = client.get(f"/processing-jobs/{jobs[0]['processingJobId']}").json()
+        ready = httpx.get(f"http://127.0.0.1:{service.port}/readyz", trust_env=False).json()
+
+        broker.start()
+        until(lambda: waiting(database) == 0, 30)
+
+    assert status["state"] == "pending"
+    assert "cannot connect" in status["reason"]
+    assert ready["status"] == "degraded"
+    assert ready["messagesWaiting"] == 100
+    assert arrived(queue()) == starts(jobs)
+
+
+def test_launches_do_not_wait_for_a_broker_that_never_answers(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment, tmp_path: Path
+) -> None:
+    silent = SilentBroker()
+    silent.start()
+    with service_of(environment, silent.stomp_url(VHOST), tmp_path) as service, service.client() as client:
+        begun = time.monotonic()
+        jobs = launch_many(client, database, environment, 100)
+        took = time.monotonic() - begun
+        status = client.get(f"/processing-jobs/{jobs[0]['processingJobId']}").json()
+    silent.stop()
+    with service_of(environment, broker.stomp_url(VHOST), tmp_path):
+        until(lambda: waiting(database) == 0, 30)
+
+    assert status["state"] == "pending"
+    assert took < 60  # one launch that waited for the broker's five seconds, eight at once, would make it more
+    assert arrived(queue()) == starts(jobs)
+
+
+def test_a_frozen_broker_gets_everything_once_it_thaws(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment
+) -> None:
+    """It may have taken the message whose receipt was waited for: that one may come twice, with one guid."""
+    chosen = settings(environment, broker.stomp_url(VHOST))
+    relay = new_relay(database, chosen)
+    relay.start()
+    until(lambda: relay.trouble is None, 10)
+    broker.freeze()
+    for number in range(10):
+        enqueue(database, 1000 + number, number, f"g{number}")
+    relay.wake()
+    time.sleep(3)
+
+    broker.thaw()
+    until(lambda: waiting(database) == 0, 30)
+    relay.stop()
+
+    counted = Counter(message["parameters"]["guid"] for message in queue())
+    assert set(counted) == {f"g{number}" for number in range(10)}
+    assert sum(counted.values()) <= 11
+
+
+def test_a_service_killed_between_commit_and_send_sends_once_after_its_restart(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment, tmp_path: Path
+) -> None:
+    broker.kill()
+    service = service_of(environment, broker.stomp_url(VHOST), tmp_path)
+    service.start()
+    with service.client() as client:
+        jobs = launch_many(client, database, environment, 5)
+    service.kill()
+    broker.start()
+
+    service.start()
+    until(lambda: waiting(database) == 0, 30)
+    service.stop()
+
+    assert arrived(queue()) == starts(jobs)
+
+
+def test_a_relay_killed_while_it_held_a_claim_leaves_the_message_to_another(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment
+) -> None:
+    enqueue(database, 7, 7, "g7")
+    claimed = database.write(lambda session: outbox_module.claim(session, 2.0))
+    relay = new_relay(database, settings(environment, broker.stomp_url(VHOST)))
+
+    relay.start()
+    took = until(lambda: waiting(database) == 0, 15)
+    relay.stop()
+
+    assert claimed is not None
+    assert took > 0.5  # not before the claim ended
+    assert [message["parameters"]["guid"] for message in queue()] == ["g7"]
+
+
+class _LosesReceipts(StompTransport):
+    """The broker takes the message; its receipt is lost on the way, once."""
+
+    lost = 0
+
+    def send(self, body: str, headers: dict[str, str]) -> None:
+        super().send(body, headers)
+        if not self.lost:
+            self.lost += 1
+            self.close()
+            raise TransportError("the receipt was lost", written=True)
+
+
+def test_a_lost_receipt_makes_at_most_one_duplicate_with_the_same_guid_and_id(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment
+) -> None:
+    chosen = settings(environment, broker.stomp_url(VHOST))
+    relay = Relay(database, _LosesReceipts(chosen.broker), chosen.relay)
+    enqueue(database, 7, 7, "g7")
+
+    relay.start()
+    until(lambda: waiting(database) == 0, 15)
+    relay.stop()
+
+    found = broker.messages(VHOST, PROCESSING_RECIPE)
+    assert [message["payload"]["parameters"]["guid"] for message in found] == ["g7", "g7"]
+    assert len({message["headers"]["synchweb.message.id"] for message in found}) == 1
+
+
+def test_two_relays_share_an_outbox_and_keep_the_order_of_each_data_collection(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment
+) -> None:
+    chosen = settings(environment, broker.stomp_url(VHOST))
+    for block in range(20):
+
+        def work(session: Any, block: int = block) -> None:
+            for number in range(block * 50, block * 50 + 50):
+                outbox_module.enqueue(session, number % 50, StartJob(number + 1, f"g{number}"), "me")
+
+        database.write(work)
+    relays = [new_relay(Database(chosen, pool_size=2), chosen) for _ in range(2)]
+
+    for relay in relays:
+        relay.start()
+    until(lambda: waiting(database) == 0, 120)
+    for relay in relays:
+        relay.stop()
+
+    numbers = [message["parameters"]["ispyb_process"] - 1 for message in queue()]
+    assert sorted(numbers) == list(range(1000))
+    for key in range(50):
+        of_key = [number for number in numbers if number % 50 == key]
+        assert of_key == sorted(of_key)
+
+
+def test_two_relays_both_do_some_of_the_work(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment
+) -> None:
+    chosen = settings(environment, broker.stomp_url(VHOST))
+    sent: Counter[str] = Counter()
+
+    class Counting(StompTransport):
+        def send(self, body: str, headers: dict[str, str]) -> None:
+            super().send(body, headers)
+            sent[threading.current_thread().name + str(id(self))] += 1
+
+    for number in range(200):
+        enqueue(database, number, number + 1, "g")
+    relays = [Relay(Database(chosen, pool_size=2), Counting(chosen.broker), chosen.relay) for _ in range(2)]
+
+    for relay in relays:
+        relay.start()
+    until(lambda: waiting(database) == 0, 60)
+    for relay in relays:
+        relay.stop()
+
+    assert sum(sent.values()) == 200
+    assert len(sent) == 2
+    assert min(sent.values()) > 20
+
+
+def test_a_restart_puts_the_stop_before_the_start_on_the_queue(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment, tmp_path: Path
+) -> None:
+    with service_of(environment, broker.stomp_url(VHOST), tmp_path) as service, service.client() as client:
+        visit = make_visit(database, environment.dls)
+        path = f"/visits/{visit.name}/launch"
+        first = client.post(path, json=launch_body()).json()
+        until(lambda: waiting(database) == 0, 10)
+        make_program(database, first["processingJobId"])
+        again = launch_body(ifBlocked="restart", replaces=[first["processingJobId"]])
+        second = client.post(path, json=again).json()
+        until(lambda: waiting(database) == 0, 10)
+
+    assert queue() == [
+        {"parameters": {"ispyb_process": first["processingJobId"], "guid": first["guid"]}},
+        {"recipes": ["relion-stop"], "parameters": {"ispyb_process": first["processingJobId"]}},
+        {"parameters": {"ispyb_process": second["processingJobId"], "guid": second["guid"]}},
+    ]
+
+
+def test_a_stop_before_the_broker_is_back_sends_nothing_at_all(
+    broker: RabbitMQ, queue: Callable[[], list[Any]], database: Database, environment: Environment, tmp_path: Path
+) -> None:
+    broker.kill()
+    with service_of(environment, broker.stomp_url(VHOST), tmp_path) as service, service.client() as client:
+        (job,) = launch_many(client, database, environment, 1)
+        until(lambda: client.get(f"/processing-jobs/{job['processingJobId']}").json()["message"]["lastError"], 10)
+        stopped = client.post(f"/processing-jobs/{job['processingJobId']}/stop").json()
+        broker.start()
+        until(lambda: is_connected(service), 30)
+        time.sleep(1.5)  # longer than the relay's sweep
+
+    assert stopped["state"] == "stopped"
+    assert queue() == []
+    assert rows.messages(database, job["dataCollectionId"]) == []
+
+
+def test_a_poisoned_message_does_not_hold_up_the_others(database: Database, environment: Environment) -> None:
+    """A message that is never confirmed is passed over by those of other data collections."""
+    sent: list[int] = []
+
+    class Refuses:
+        def connect(self) -> None: ...
+
+        def send(self, body: str, headers: dict[str, str]) -> None:
+            number = json.loads(body)["parameters"]["ispyb_process"]
+            if number == 1:
+                raise TransportError("refused", written=True)
+            sent.append(number)
+
+        def close(self) -> None: ...
+
+    for number in range(1, 6):
+        enqueue(database, number, number, "g")
+    relay = Relay(database, Refuses(), settings(environment, "stomp://x").relay)
+
+    relay.start()
+    until(lambda: len(sent) == 4, 20)
+    relay.stop()
+
+    assert sorted(sent) == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("stomp://guest:wrong@127.0.0.1:{port}?vhost=zocalo", "Access refused"),
+        ("stomp://guest:guest@127.0.0.1:{port}?vhost=nowhere", "nowhere"),
+        ("stomp://guest:guest@127.0.0.1:1?vhost=zocalo", "cannot connect to 127.0.0.1:1"),
+    ],
+    ids=["wrong password", "wrong vhost", "nobody there"],
+)
+def test_what_is_wrong_with_the_broker_is_said(broker: RabbitMQ, environment: Environment, url: str, said: str) -> None:
+    if not broker.running:
+        broker.start()
+    transport = StompTransport(settings(environment, url.format(port=broker.stomp_port)).broker)
+
+    with pytest.raises(TransportError) as caught:
+        transport.connect()
+
+    assert said in str(caught.value)
+    assert caught.value.written is False
