@@ -224,8 +224,11 @@ def to_utc(moment: datetime) -> datetime:
 
 
 def from_local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
-    """A time of ISPyB, with its offset. Of an hour that came twice the earlier is meant (``fold`` 0)."""
-    return None if moment is None else moment.replace(tzinfo=zone, fold=0)
+    """A time of ISPyB, with its offset. Of an hour that came twice the earlier is meant (``fold`` 0).
+
+    MariaDB's ``0000-00-00``, which the driver hands over as text, is no time.
+    """
+    return moment.replace(tzinfo=zone, fold=0) if isinstance(moment, datetime) else None
 
 
 def database_now(session: Session, zone: tzinfo = UTC) -> datetime:

@@ -5,8 +5,7 @@ EMError
 ├── Forbidden      it exists, but this person may not do that to it
 ├── Conflict       the state of things does not allow it now
 ├── Invalid        the request itself is wrong; ``errors`` names each field
-│   ├── TooLarge   ... because it is too big to be read
-│   └── NotJson    ... because it is not JSON at all
+│   └── TooLarge   ... because it is too big to be read
 └── Unavailable    something that we depend on does not answer; try again
 SettingsError      the service cannot start like this (not an EMError: nobody is asking yet)
 
@@ -62,10 +61,6 @@ class Invalid(EMError):
 
 class TooLarge(Invalid):
     """The request's body is too big to be read."""
-
-
-class NotJson(Invalid):
-    """The request's body is not JSON."""
 
 
 class Unavailable(EMError):

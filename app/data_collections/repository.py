@@ -40,6 +40,16 @@ COLUMNS = (
 )
 
 
+WITH_GROUP = tables.DataCollection.join(
+    DataCollectionGroup, DataCollectionGroup.c.dataCollectionGroupId == dc.dataCollectionGroupId
+)
+
+
+def _of_visit(visit: Visit) -> sa.ColumnElement[bool]:
+    # SESSIONID has the index; it is a copy that nothing checks, so the group, which has the foreign key, must agree.
+    return sa.and_(dc.SESSIONID == visit.session_id, DataCollectionGroup.c.sessionId == visit.session_id)
+
+
 def get(session: Session, settings: Settings, person: Person, dcid: int) -> tuple[DataCollection, Visit]:
     """A data collection with its visit.
 
@@ -48,9 +58,7 @@ def get(session: Session, settings: Settings, person: Person, dcid: int) -> tupl
     """
     row = session.execute(
         sa.select(*COLUMNS, *visits.COLUMNS)
-        .select_from(tables.DataCollection)
-        .join(DataCollectionGroup, DataCollectionGroup.c.dataCollectionGroupId == dc.dataCollectionGroupId)
-        # The group has the foreign key to the visit; DataCollection.SESSIONID is a copy that nothing checks.
+        .select_from(WITH_GROUP)
         .join(BLSession, BLSession.c.sessionId == DataCollectionGroup.c.sessionId)
         .join(Proposal, Proposal.c.proposalId == BLSession.c.proposalId)
         .where(dc.dataCollectionId == dcid, policy.visible(person, settings.beamlines))
@@ -68,10 +76,15 @@ def list_of_visit(
     session: Session, settings: Settings, visit: Visit, *, limit: int, page: int
 ) -> tuple[int, list[DataCollection]]:
     """How many data collections a visit has, and one page of them, newest first."""
-    of_visit = dc.SESSIONID == visit.session_id
-    total = session.execute(sa.select(sa.func.count()).select_from(tables.DataCollection).where(of_visit)).scalar_one()
+    of_visit = _of_visit(visit)
+    total = session.execute(sa.select(sa.func.count()).select_from(WITH_GROUP).where(of_visit)).scalar_one()
     rows = session.execute(
-        sa.select(*COLUMNS).where(of_visit).order_by(dc.dataCollectionId.desc()).limit(limit).offset((page - 1) * limit)
+        sa.select(*COLUMNS)
+        .select_from(WITH_GROUP)
+        .where(of_visit)
+        .order_by(dc.dataCollectionId.desc())
+        .limit(limit)
+        .offset((page - 1) * limit)
     )
     return total, [_collection(row, settings) for row in rows]
 
@@ -80,7 +93,8 @@ def find(session: Session, settings: Settings, visit: Visit, movies: Movies) -> 
     """The data collection of exactly these files in this visit; the lowest id if there are several."""
     rows = session.execute(
         sa.select(*COLUMNS)
-        .where(dc.SESSIONID == visit.session_id, dc.imageDirectory.in_([movies.directory, movies.directory + "/"]))
+        .select_from(WITH_GROUP)
+        .where(_of_visit(visit), dc.imageDirectory.in_([movies.directory, movies.directory + "/"]))
         .order_by(dc.dataCollectionId)
     )
     # ISPyB's collation ignores case and trailing spaces; file systems do not.

@@ -34,7 +34,7 @@ class RequestContext:
         ident = given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else uuid.uuid4().hex[:16]
         token = request_id.set(ident)
         begun = time.perf_counter()
-        status = 500
+        status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -45,6 +45,12 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception:
+            # Here and not in a handler of the application's, which would be outside of this and know no id.
+            log.exception("unexpected error")
+            if status:
+                raise
+            await problems.of_unexpected(scope["path"])(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - begun
             route = getattr(scope.get("route"), "path", "unmatched")
@@ -55,7 +61,10 @@ class RequestContext:
 
 
 class BoundedBody:
-    """Refuses bodies above ``MAX_BODY`` before they are read, or as soon as they turn out to be longer."""
+    """Refuses bodies above ``MAX_BODY`` before they are read, or as soon as they turn out to be longer.
+
+    FastAPI's own ``max_body_size`` answers in plain text, and does not see the bodies that a route ignores.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

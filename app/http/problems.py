@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from app.errors import Conflict, EMError, FieldError, Forbidden, Invalid, NotFound, NotJson, TooLarge, Unavailable
+from app.errors import Conflict, EMError, FieldError, Forbidden, Invalid, NotFound, TooLarge, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,6 @@ STATUS: tuple[tuple[type[EMError], int], ...] = (  # the first that fits
     (Forbidden, 403),
     (Conflict, 409),
     (TooLarge, 413),
-    (NotJson, 415),
     (Invalid, 422),
     (Unavailable, 503),
 )
@@ -65,7 +64,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(EMError, _em_error)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def problem(
@@ -148,17 +146,17 @@ async def _http(request: Request, error: Exception) -> Response:
         404: "There is nothing at this address. The document at /api/em/v1/openapi.json lists what there is.",
         405: "This address does not answer that method. /api/em/v1/openapi.json says which it does.",
     }.get(error.status_code, str(error.detail))
+    # FastAPI answers 400 where a body cannot be read at all, and 422 where it can: to us both are one kind.
+    status = 422 if error.status_code == 400 else error.status_code
     errors = (FieldError("body", "is not valid JSON"),) if error.status_code == 400 else ()
-    return problem(
-        error.status_code, kind, detail, instance=request.url.path, errors=errors, headers=dict(error.headers or {})
-    )
+    return problem(status, kind, detail, instance=request.url.path, errors=errors, headers=dict(error.headers or {}))
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    # Starlette logs the traceback itself, once.
+def of_unexpected(instance: str) -> Response:
+    """A problem that tells nothing of what happened inside; the log does."""
     return problem(
         500,
         "internal-error",
         "It failed in a way it should not. Tell the facility's staff the X-Request-ID; the log has the details.",
-        instance=request.url.path,
+        instance=instance,
     )

@@ -316,7 +316,7 @@ def _typed(name: str, text: str) -> bool | int | float | str | None:
     annotation = str(RelionParameters.model_fields[name].annotation)
     if "bool" in annotation:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
-    if not re.fullmatch(r"[+-]?\d{1,15}(\.\d{1,15})?(e[+-]?\d{1,2})?", text, re.IGNORECASE):
+    if not re.fullmatch(r"[+-]?\d{1,20}(\.\d{1,30})?(e[+-]?\d{1,2})?", text, re.IGNORECASE):
         return None
     number = float(text)
     whole = "float" not in annotation

@@ -86,7 +86,7 @@ def check_launch(
     operation_id="launch",
     summary="The button: launch RELION for a set of movies",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=responses(404, 409, 415),
+    responses=responses(404, 409),
     tags=["launch"],
 )
 def launch(
@@ -131,7 +131,7 @@ def check_launch_of_collection(dcid: Dcid, resources: ResourcesDep, person: Pers
     operation_id="launchDataCollection",
     summary="The button, for a known data collection",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=responses(404, 409, 415),
+    responses=responses(404, 409),
     tags=["launch"],
 )
 def launch_collection(
@@ -199,6 +199,7 @@ def stop(jobId: JobId, resources: ResourcesDep, person: PersonDep) -> JobBody:  
     "/relion/parameters-schema",
     operation_id="getParametersSchema",
     summary="JSON Schema of RELION's parameters",
+    responses=responses(),
     tags=["launch"],
 )
 def get_parameters_schema(resources: ResourcesDep) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.data_collections.rules import DataCollection
 from app.data_collections.schemas import DataCollectionBody, MoviesBody
@@ -20,7 +20,8 @@ from app.zocalo.outbox import Delivery
 
 JobIds = Annotated[list[Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]], Field(max_length=100)]
 
-TUTORIAL = {
+MOVIES: dict[str, Any] = {"imageDirectory": "raw", "acquisitionSoftware": "SerialEM", "imageSuffix": "tiff"}
+TUTORIAL: dict[str, Any] = {
     "voltage": 200,
     "sphericalAberration": 1.4,
     "pixelSize": 0.885,
@@ -32,6 +33,8 @@ TUTORIAL = {
 
 class LaunchCollectionBody(Request):
     """Launch RELION on a known data collection."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"parameters": TUTORIAL, "ifBlocked": "refuse"}]})
 
     parameters: RelionParameters = Field(examples=[TUTORIAL])
     if_blocked: Literal["refuse", "restart"] = Field(
@@ -47,9 +50,9 @@ class LaunchCollectionBody(Request):
 class LaunchBody(LaunchCollectionBody):
     """Launch RELION for a set of movies."""
 
-    movies: MoviesBody = Field(
-        examples=[{"imageDirectory": "raw", "acquisitionSoftware": "SerialEM", "imageSuffix": "tiff"}]
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"movies": MOVIES, "parameters": TUTORIAL}]})
+
+    movies: MoviesBody = Field(examples=[MOVIES])
 
     def request(self) -> MoviesRequest:
         """Which movies."""

@@ -5,6 +5,7 @@ Here are all looks at the file system that a launch needs. They come before the 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +104,26 @@ def of_collection(resources: Resources, visit: Visit, collection: DataCollection
     assert collection.image_directory is not None
     assert collection.file_template is not None
     movies = Movies(collection.image_directory.rstrip("/"), collection.file_template)
+    _require_below_roots(resources, collection.dcid, movies)
     return Target(visit, _directory(resources, visit), collection, movies, resources.settings.roots)
+
+
+def _require_below_roots(resources: Resources, dcid: int, movies: Movies) -> None:
+    """By its text, before and whether or not the file system answers; links are looked at later."""
+    roots = resources.settings.roots
+    normal = Path(os.path.normpath(movies.directory))
+    wrong = None
+    if not any(normal.is_relative_to(root) for root in roots):
+        wrong = FieldError("imageDirectory", f"does not lie below {', '.join(map(str, roots))}")
+    elif movies.template.startswith("/") or ".." in movies.template.split("/"):
+        wrong = FieldError("fileTemplate", "leads out of its directory")
+    if wrong is not None:
+        raise MoviesInvalid(
+            f"Data collection {dcid} names movies in ISPyB where they must not lie. Nothing was launched; ask the "
+            "facility's staff to correct it.",
+            errors=[wrong],
+            dataCollectionId=dcid,
+        )
 
 
 def look(resources: Resources, target: Target) -> tuple[bool | None, list[Warned]]:
