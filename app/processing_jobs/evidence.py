@@ -73,8 +73,14 @@ def with_seen(job: Job, seen: Seen | None) -> Job:
     """The job with what was seen."""
     if seen is None:
         return job
-    gain = seen.gain_reference_missing
-    facts = replace(job.facts, look=seen.look, unknown=seen.unknown, gain_reference_missing=gain is not None)
+    facts = replace(
+        job.facts,
+        look=seen.look,
+        unknown=seen.unknown,
+        gain_reference_missing=seen.gain_reference_missing is not None,
+    )
+    if facts.launch is not None and facts.launch.seen_running_at is None and facts.seen_now and not facts.ended:
+        facts = replace(facts, launch=replace(facts.launch, seen_running_at=facts.now))  # as it was just kept
     return replace(job, facts=facts)
 
 
