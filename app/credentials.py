@@ -1,6 +1,6 @@
 """The files in which a facility may keep what we need already: ``ISPYB_CREDENTIALS`` and ``ZOCALO_CONFIG``.
 
-An ``EM_`` variable wins over either.
+An ``EM_`` variable wins over either. What is wrong with a file is told without its lines: they hold passwords.
 """
 
 from __future__ import annotations
@@ -24,32 +24,36 @@ def defaults(environ: Mapping[str, str], given: set[str]) -> dict[str, Any]:
     """
     out: dict[str, Any] = {}
     if (path := environ.get("ISPYB_CREDENTIALS")) and "EM_DATABASE__URL" not in given:
-        out["database"] = {"url": ispyb_url(Path(path))}
+        try:
+            out["database"] = {"url": ispyb_url(Path(path))}
+        except _UnusableError as reason:
+            raise SettingsError(f"ISPYB_CREDENTIALS names {path}: {reason}; set EM_DATABASE__URL instead.") from None
     if (path := environ.get("ZOCALO_CONFIG")) and "EM_BROKER__URL" not in given:
-        broker = zocalo_broker(Path(path), environ.get("ZOCALO_DEFAULT_ENV", "default"))
+        try:
+            broker = zocalo_broker(Path(path), environ.get("ZOCALO_DEFAULT_ENV") or "default")
+        except _UnusableError as reason:
+            raise SettingsError(f"ZOCALO_CONFIG names {path}: {reason}; set EM_BROKER__URL instead.") from None
         out["broker"] = {key: value for key, value in broker.items() if f"EM_BROKER__{key.upper()}" not in given}
     return out
+
+
+class _UnusableError(Exception):
+    """Why a file cannot be used, as a part of a sentence."""
 
 
 def ispyb_url(path: Path) -> str:
     """The SQLAlchemy URL of section ``ispyb_sqlalchemy`` of an ISPyB credentials file."""
     parser = configparser.RawConfigParser(allow_no_value=True)
     try:
-        if not parser.read(path):
-            raise SettingsError(f"ISPYB_CREDENTIALS names {path}, which cannot be read; set EM_DATABASE__URL instead.")
+        parser.read_string(_text(path))
         section = dict(parser.items("ispyb_sqlalchemy"))
-        return "mysql+pymysql://{}:{}@{}:{}/{}".format(
-            quote(section["username"], safe=""),
-            quote(section["password"], safe=""),
-            section["host"],
-            section["port"],
-            section["database"],
-        )
-    except (configparser.Error, KeyError) as error:
-        raise SettingsError(
-            f"ISPYB_CREDENTIALS names {path}, whose section [ispyb_sqlalchemy] must have username, password, host, "
-            f"port and database ({error}); set EM_DATABASE__URL instead."
-        ) from None
+    except configparser.NoSectionError:
+        raise _UnusableError("it has no section [ispyb_sqlalchemy]") from None
+    except configparser.Error as error:
+        raise _UnusableError(f"it cannot be read as sections of 'name = value' ({type(error).__name__})") from None
+    return "mysql+pymysql://{username}:{password}@{host}:{port}/{database}".format(
+        **_complete(section, ("username", "password", "host", "port", "database"))
+    )
 
 
 def zocalo_broker(path: Path, environment: str) -> dict[str, str]:
@@ -58,35 +62,55 @@ def zocalo_broker(path: Path, environment: str) -> dict[str, str]:
     The format is that of ``zocalo.configuration`` (zocalo 1.5): environments name plugin sections; a section may
     stand in a file of its own.
     """
-    hint = "set EM_BROKER__URL instead"
+    document = _yaml(path)
     try:
-        document = yaml.safe_load(path.read_text())
-        plugins = document["environments"][environment]
+        environments = document["environments"]
+        plugins, seen = environments[environment], {environment}
         while isinstance(plugins, str):  # an alias of another environment
-            plugins = document["environments"][plugins]
-        names = (
-            plugins if isinstance(plugins, list) else [name for group in plugins.values() for name in _listed(group)]
-        )
-        sections = [_section(path, document[name]) for name in names]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise SettingsError(
-            f"ZOCALO_CONFIG names {path}, from which the environment {environment!r} cannot be read ({error}); {hint}."
-        ) from None
+            if plugins in seen:
+                raise _UnusableError(f"the environment {environment!r} is an alias of itself")
+            seen.add(plugins)
+            plugins = environments[plugins]
+        groups = plugins.values() if isinstance(plugins, dict) else [plugins]
+        names = [name for group in groups for name in (group if isinstance(group, list) else [group])]
+        sections = [document[name] for name in names]
+    except (KeyError, TypeError, AttributeError):
+        raise _UnusableError(f"it does not describe the environment {environment!r} as Zocalo's do") from None
     for section in sections:
-        if section.get("plugin") == "stomp":
-            login = f"{quote(str(section['username']), safe='')}:{quote(str(section['password']), safe='')}"
-            prefix = str(section.get("prefix") or "").rstrip(".")
+        found = _yaml(path.parent / section) if isinstance(section, str) else section
+        if isinstance(found, dict) and found.get("plugin") == "stomp":
+            values = _complete(found, ("username", "password", "host", "port"))
+            prefix = str(found.get("prefix") or "").rstrip(".")
             return {
-                "url": f"stomp://{login}@{section['host']}:{section['port']}",
+                "url": "stomp://{username}:{password}@{host}:{port}".format(**values),
                 "destination": f"/queue/{prefix}.processing_recipe" if prefix else "/queue/processing_recipe",
             }
-    raise SettingsError(f"ZOCALO_CONFIG names {path}, which has no 'stomp' plugin in {environment!r}; {hint}.")
+    raise _UnusableError(f"it has no 'stomp' plugin in the environment {environment!r}")
 
 
-def _listed(group: object) -> list[str]:
-    return group if isinstance(group, list) else [str(group)]
+def _complete(section: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:
+    """These values, fit for a URL."""
+    if missing := [name for name in names if section.get(name) in (None, "")]:
+        raise _UnusableError(f"it lacks {', '.join(missing)}")
+    if not str(section["port"]).isdecimal():
+        raise _UnusableError("its port is no number")
+    return {name: str(section[name]) if name == "host" else quote(str(section[name]), safe="") for name in names}
 
 
-def _section(path: Path, section: object) -> dict[str, Any]:
-    loaded = yaml.safe_load((path.parent / section).read_text()) if isinstance(section, str) else section
-    return loaded if isinstance(loaded, dict) else {}
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise _UnusableError(f"it cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise _UnusableError("it is no text") from None
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(_text(path))
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
+        raise _UnusableError(f"it is not valid YAML{line}") from None
+    except yaml.YAMLError:
+        raise _UnusableError("it is not valid YAML") from None

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -213,9 +213,9 @@ def _text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
-def from_utc(moment: datetime | None, zone: tzinfo = UTC) -> datetime | None:
-    """A time of our own tables, in this zone."""
-    return None if moment is None else moment.replace(tzinfo=UTC).astimezone(zone)
+def from_utc(moment: datetime | None) -> datetime | None:
+    """A time of our own tables, with its offset."""
+    return None if moment is None else moment.replace(tzinfo=UTC)
 
 
 def to_utc(moment: datetime) -> datetime:
@@ -231,7 +231,7 @@ def from_local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
     return moment.replace(tzinfo=zone, fold=0) if isinstance(moment, datetime) else None
 
 
-def database_now(session: Session, zone: tzinfo = UTC) -> datetime:
-    """Now, by the database's clock, in this zone."""
+def database_now(session: Session) -> datetime:
+    """Now, by the database's clock, in UTC."""
     moment = session.execute(sa.select(utc_now())).scalar_one()
-    return moment.replace(tzinfo=UTC).astimezone(zone)
+    return moment.replace(tzinfo=UTC)

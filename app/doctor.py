@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app import migrating
 from app.db import OWN, Database, error_code, local_now, own, utc_now
+from app.errors import EMError
 from app.filesystem.looks import Looks, NoAnswer
 from app.ispyb import sandbox, tables
 from app.processing_jobs import idempotency as _idempotency  # noqa: F401 - its table belongs to ``own``
@@ -22,6 +23,7 @@ from app.zocalo.transport import TransportError
 
 MOST_DRIFT = 60  # seconds that clocks may differ
 OLDEST_MARIADB = (10, 6)  # the first with SKIP LOCKED
+NO_SUCH_TABLE = 1146  # MariaDB's
 
 # Tables that we write, with the columns that we write there; all others are only read.
 WRITTEN = {
@@ -51,12 +53,19 @@ def run(settings: Settings, out: TextIO) -> int:
     for name, check in _checks(settings):
         try:
             line = f"ok    {name}: {check()}"
-        except Trouble as trouble:
+        except Exception as error:
             failed = True
-            line = f"WRONG {name}: {trouble}"
+            line = f"WRONG {name}: {_told(error)}"
         out.write(line + "\n")
         out.flush()
     return int(failed)
+
+
+def _told(error: Exception) -> str:
+    """Why a check failed. What nobody thought of must not keep the others from being made."""
+    if isinstance(error, Trouble):
+        return str(error)
+    return error.detail if isinstance(error, EMError) else f"unexpected: {type(error).__name__}: {error}"
 
 
 def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -84,6 +93,11 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
 
 def _connect(settings: Settings, database: Database) -> str:
     url = database.engine.url.render_as_string(hide_password=True)
+    name = database.engine.url.database
+    if not name:
+        raise Trouble(f"{url} names no database: add the name of ISPyB's to EM_DATABASE__URL")
+    if database.is_sqlite and not Path(name).exists():  # to connect would make it
+        raise Trouble(f"{url}: there is no such file: run 'synchweb-em demo', or set EM_DATABASE__URL")
     try:
         with database.engine.connect() as connection:
             version = connection.dialect.server_version_info or ()
@@ -93,6 +107,7 @@ def _connect(settings: Settings, database: Database) -> str:
             1044: "this user may not use that database: grant it (docs/operations.md has the SQL)",
             1049: "there is no such database: correct the name in EM_DATABASE__URL",
             2003: "nothing answers there: is MariaDB running, and are host and port in EM_DATABASE__URL right?",
+            2013: "something listens there and does not answer as MariaDB: check host and port in EM_DATABASE__URL",
         }
         raise Trouble(f"{url}: {advice.get(error_code(error) or 0, 'cannot connect')} ({error.orig})") from error
     if not database.is_sqlite and version < OLDEST_MARIADB:
@@ -108,7 +123,10 @@ def _ispyb(database: Database) -> str:
     for table, names in WRITTEN.items():
         trouble += _try(database, f"insert into {table.name}", _explained_insert(database, table, names))
     if trouble:
-        raise Trouble("; ".join(trouble) + ". Grant it (docs/operations.md has the SQL), or correct EM_DATABASE__URL")
+        raise Trouble(
+            "; ".join(dict.fromkeys(trouble))
+            + ". Grant it (docs/operations.md has the SQL), or correct the name in EM_DATABASE__URL"
+        )
     return "can be read and, where needed, written"
 
 
@@ -116,10 +134,18 @@ def _own(database: Database) -> str:
     try:
         revision = migrating.current(database)
     except SQLAlchemyError as error:
-        raise Trouble(f"{_reason(error)}. Run 'synchweb-em migrate' as a user that may create a schema") from error
+        raise Trouble(
+            f"{_reason(error)}. If they were never made, run 'synchweb-em migrate', and grant them to this user "
+            "(docs/operations.md has the SQL)"
+        ) from error
     if revision is None:
         where = f"schema {database.schema}" if database.schema else "this database"
         raise Trouble(f"{where} does not have them: run 'synchweb-em migrate' as a user that may create a schema")
+    if not migrating.is_known(revision):
+        raise Trouble(
+            f"they are at revision {revision}, which this version does not know: install the version that made them, "
+            "or a later one"
+        )
     if revision != migrating.newest():
         raise Trouble(f"they are at revision {revision}, needed is {migrating.newest()}: run 'synchweb-em migrate'")
     trouble = []
@@ -148,6 +174,8 @@ def _try(database: Database, what: str, statement: sa.Executable) -> list[str]:
         with database.engine.connect() as connection:
             connection.execute(statement)
     except SQLAlchemyError as error:
+        if isinstance(error, DBAPIError) and error_code(error) == NO_SUCH_TABLE:
+            return [f"there is no table {what.rpartition(' ')[2]}"]
         return [f"cannot {what} ({_reason(error)})"]
     return []
 

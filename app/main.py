@@ -164,6 +164,11 @@ def check(settings: Settings, database: Database, *, host: str, workers: int) ->
 def _check_database(settings: Settings, database: Database) -> list[str]:
     try:
         revision = migrating.current(database)
+        if revision is not None and not migrating.is_known(revision):
+            return [
+                f"Our tables are at revision {revision}, which this version does not know: install the version that "
+                "made them, or a later one."
+            ]
         if revision != migrating.newest():
             return [
                 f"Our tables are at revision {revision or 'none'}, this version needs {migrating.newest()}: "
@@ -179,8 +184,13 @@ def _check_database(settings: Settings, database: Database) -> list[str]:
     except Exception as error:
         if database.is_sqlite:
             return [f"The database cannot be used ({error}): run 'synchweb-em demo', or set EM_DATABASE__URL."]
+        if settings.broker.is_embedded:
+            return [
+                "EM_BROKER__URL is not set, and whether the simulator of embedded:// may run cannot be seen, for the "
+                "database does not answer: set EM_BROKER__URL to your broker, or start the database first."
+            ]
         # A server that is away now will be back; readyz says so meanwhile.
-        log.warning("the database does not answer yet: %s", error)
+        log.warning("the database cannot be used yet: %s", getattr(error, "orig", error))
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -9,10 +10,17 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
 
 from app.db import Database
+from app.errors import Conflict
 
 SCRIPTS = Path(__file__).parent.parent / "migrations"
+
+
+class MigrationFailed(Conflict):
+    """Our tables cannot be brought to the revision that this version needs."""
 
 
 def upgrade(database: Database) -> str:
@@ -20,7 +28,29 @@ def upgrade(database: Database) -> str:
 
     Returns:
         That revision.
+
+    Raises:
+        MigrationFailed: the database cannot be used like this, or a later version has been there.
     """
+    try:
+        _upgrade(database)
+    except CommandError as error:
+        raise MigrationFailed(
+            f"Our tables cannot be updated ({error}). Install the version that made them, or a later one."
+        ) from error
+    except (DBAPIError, OSError) as error:
+        advice = (
+            "Can this user write the file of EM_DATABASE__URL?"
+            if database.is_sqlite
+            else f"Is the server there, and may this user create the schema {database.schema} and tables in it? "
+            "docs/operations.md has the SQL."
+        )
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise MigrationFailed(f"Our tables cannot be created or updated ({reason}). {advice}") from error
+    return newest()
+
+
+def _upgrade(database: Database) -> None:
     if database.is_sqlite:
         Path(database.engine.url.database or "").parent.mkdir(parents=True, exist_ok=True)
     with database.engine.connect() as connection:
@@ -32,7 +62,6 @@ def upgrade(database: Database) -> str:
         config.attributes.update(connection=connection, schema=database.schema)
         command.upgrade(config, "head")
         connection.commit()
-    return newest()
 
 
 def newest() -> str:
@@ -40,8 +69,14 @@ def newest() -> str:
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
+def is_known(revision: str) -> bool:
+    """Whether this version knows of that revision; if not, a later version has been there."""
+    return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 def current(database: Database) -> str | None:
     """The revision that the database has; ``None`` if our tables were never created."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # at INFO it says each time to what it is connected
     with database.engine.connect() as connection:
         options = {"version_table_schema": database.schema} if database.schema else {}
         return MigrationContext.configure(connection, opts=options).get_current_revision()

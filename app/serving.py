@@ -40,7 +40,7 @@ def serve(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="synchweb-em-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         uvicorn.run(
-            "app.main:app_from_environment",
+            "app.serving:worker",
             factory=True,
             host=arguments.host,
             port=arguments.port,
@@ -48,6 +48,12 @@ def serve(arguments: argparse.Namespace) -> int:
             **server_options(),
         )
     return 0
+
+
+def worker() -> Any:
+    """The application, for one of several workers: each is a process of its own."""
+    logging.configure()
+    return wiring.app_from_environment()
 
 
 def server_options() -> dict[str, Any]:
@@ -64,6 +70,8 @@ def _listen(loaded: Settings, host: str, port: int) -> int:
     app = wiring.create_app(loaded)
     config = uvicorn.Config(app, host=host, port=port, **server_options())
     server = uvicorn.Server(config)
+    # uvicorn ends in good order and then raises the signal again; to be told to end is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run()
     return 0 if server.started else 1
 
@@ -74,6 +82,9 @@ def relay(arguments: argparse.Namespace) -> int:
     logging.configure()
     if loaded.broker.is_embedded:
         raise SettingsError("EM_BROKER__URL is not set: a relay on its own needs a broker.")
+    database = Database(loaded, pool_size=1)
+    wiring.check(loaded, database, host="localhost", workers=1)
+    database.dispose()
     background, close = wiring.create_relay(loaded)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -112,7 +123,9 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Check all that the service depends on."""
-    return doctor.run(settings.load(), sys.stdout)
+    loaded = settings.load()
+    logging.configure("CRITICAL")  # what goes wrong is in the lines
+    return doctor.run(loaded, sys.stdout)
 
 
 def sandbox_create(arguments: argparse.Namespace) -> int:

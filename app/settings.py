@@ -7,6 +7,7 @@ Lists are written with commas.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -22,11 +23,25 @@ from sqlalchemy.exc import ArgumentError
 from app import credentials
 from app.errors import SettingsError
 
+MOST = 100_000  # of any unit of time: more is a slip of the finger, and at some size no clock can count it
 CLIENT_NAMES = frozenset({"EM_URL", "EM_TOKEN"})  # the command line's own, not the service's
 
 
 def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _whole_numbers(value: object) -> object:
+    try:
+        return tuple(int(part) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("must be whole numbers with commas between them") from None
+
+
+def _absolute(value: tuple[str, ...]) -> tuple[str, ...]:
+    if wrong := [path for path in value if not path.startswith("/")]:
+        raise ValueError(f"{', '.join(wrong)} must be an absolute path")
+    return value
 
 
 def _zone(value: str) -> str:
@@ -153,18 +168,20 @@ class StopSettings(Group):
     """How long a stop is pursued."""
 
     give_up_minutes: float = Field(
-        15, gt=0, description="a job asked to stop counts as stopped after so long without any sign of life"
+        15, gt=0, le=MOST, description="a job asked to stop counts as stopped after so long without any sign of life"
     )
-    repeat_seconds: float = Field(30, gt=0, description="pause before a stop message is repeated; it doubles each time")
-    messages: int = Field(6, ge=1, le=50, description="most stop messages for one request")
+    repeat_seconds: float = Field(
+        30, gt=0, le=MOST, description="pause before a stop message is repeated; it doubles each time"
+    )
+    messages: int = Field(6, ge=1, le=20, description="most stop messages for one request")
 
 
 class WarningSettings(Group):
     """When a person should have a look."""
 
-    pickup_minutes: float = Field(5, gt=0, description="nobody picked the job up for so long")
-    silence_minutes: float = Field(30, gt=0, description="no sign of life of a running job for so long")
-    stop_minutes: float = Field(5, gt=0, description="a stop is overdue after so long")
+    pickup_minutes: float = Field(5, gt=0, le=MOST, description="nobody picked the job up for so long")
+    silence_minutes: float = Field(30, gt=0, le=MOST, description="no sign of life of a running job for so long")
+    stop_minutes: float = Field(5, gt=0, le=MOST, description="a stop is overdue after so long")
 
 
 class AuthSettings(Group):
@@ -176,7 +193,7 @@ class AuthSettings(Group):
 class FilesSettings(Group):
     """The visits' file system, which may be slow or hang."""
 
-    roots: CommaSeparated = Field(
+    roots: Annotated[CommaSeparated, AfterValidator(_absolute)] = Field(
         (), description="folders that stored paths must lie below; default: the fixed part of EM_VISIT_DIRECTORY"
     )
     deadline: float = Field(2.0, gt=0, le=60, description="seconds that a request waits for a look at files")
@@ -186,7 +203,7 @@ class FilesSettings(Group):
 class RelionSettings(Group):
     """What the facility's microscopes can do."""
 
-    voltages: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)] = Field(
+    voltages: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_whole_numbers)] = Field(
         (200, 300), min_length=1, description="kV that may be chosen"
     )
 
@@ -214,8 +231,10 @@ class Settings(BaseSettings):
         min_length=1,
         description="the electron microscopes",
     )
-    grace_hours: float = Field(24, ge=0, description="how long after its end a visit may still be processed")
-    pickup_hours: float = Field(24, gt=0, description="how long a job that nobody picked up blocks its data collection")
+    grace_hours: float = Field(24, ge=0, le=MOST, description="how long after its end a visit may still be processed")
+    pickup_hours: float = Field(
+        24, gt=0, le=MOST, description="how long a job that nobody picked up blocks its data collection"
+    )
     timezone: Annotated[str, AfterValidator(_zone)] = Field(
         "Europe/London", description="the zone of ISPyB's local times"
     )
@@ -308,9 +327,9 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
 
 def _shown(name: str, value: Any) -> str:
     if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
-        password = urlsplit(secret).password
-        return secret.replace(f":{password}@", ":***@") if password else secret
+        # Up to the last @, for a password may contain any of the signs that end one in a well-formed URL.
+        shown = re.sub(r"(://[^:/@]*:).*@", r"\1***@", value.get_secret_value(), flags=re.DOTALL)
+        return re.sub(r"([?&]pass\w*=)[^&]*", r"\1***", shown)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return "" if value is None else str(value)
@@ -331,16 +350,18 @@ def _contradictions(settings: Settings) -> list[str]:
             out.append(f"EM_DATABASE__URL: {backend} is not supported; use mysql+pymysql://… or sqlite:///….")
         elif backend == "sqlite" and not url.database:
             out.append("EM_DATABASE__URL: a database in memory is forgotten at each start; use sqlite:///file.")
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         out.append("EM_DATABASE__URL is no SQLAlchemy URL, such as mysql+pymysql://user:password@host:3306/ispyb.")
-    scheme = urlsplit(settings.broker.url.get_secret_value()).scheme
+    scheme = settings.broker.url.get_secret_value().partition("://")[0]
     if scheme not in ("stomp", "embedded"):
         out.append(f"EM_BROKER__URL: {scheme or 'no'} scheme; use stomp://user:password@host:61613?vhost=zocalo.")
     elif scheme == "stomp":
         try:
             _ = settings.broker.address
-        except ValueError as error:
-            out.append(f"EM_BROKER__URL: {error}.")
+        except ValueError:
+            out.append(
+                "EM_BROKER__URL has no host and port that can be read; a password in it must be percent-encoded."
+            )
     if unknown := set(settings.auth.modes) - {"none"}:
         out.append(f"EM_AUTH__MODES: {', '.join(sorted(unknown))} is not known; this version has 'none' only.")
     if settings.relay.claim_seconds <= settings.broker.receipt_timeout + 1:

@@ -50,7 +50,10 @@ def look(directory: Path) -> SentinelLook:
             for entry in entries:
                 if not entry.name.startswith((RUNNING, SUBMITTED_JOBS)):
                     continue
-                changed = entry.stat(follow_symlinks=False).st_mtime
+                try:
+                    changed = entry.stat(follow_symlinks=False).st_mtime
+                except FileNotFoundError:
+                    continue  # RELION has just removed it
                 newest = max(newest, changed)
                 if entry.name.startswith(RUNNING):
                     sentinels.append(Sentinel(entry.name, datetime.fromtimestamp(changed, UTC)))

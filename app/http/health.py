@@ -80,6 +80,7 @@ def _ready(state: Any) -> Ready:
     resources: Resources = state.resources
     trouble: Callable[[], str | None] = state.broker_trouble
     broker = trouble()
+    connection = broker or ("connected" if resources.settings.relay.enabled else "not used: this process has no relay")
     try:
         with resources.database.read() as session:
             session.execute(sa.select(1))
@@ -88,7 +89,7 @@ def _ready(state: Any) -> Ready:
         return Ready(
             status="not-ready",
             database=error.detail,
-            broker=broker or "connected",
+            broker=connection,
             messagesWaiting=None,
             oldestWaitingSeconds=None,
         )
@@ -96,14 +97,14 @@ def _ready(state: Any) -> Ready:
         return Ready(
             status="not-ready",
             database="The tables are not as they should be: run 'synchweb-em doctor'.",
-            broker=broker or "connected",
+            broker=connection,
             messagesWaiting=None,
             oldestWaitingSeconds=None,
         )
     return Ready(
         status="degraded" if broker else "ready",
         database="answers",
-        broker=broker or "connected",
+        broker=connection,
         messagesWaiting=count,
         oldestWaitingSeconds=round(age, 1),
     )

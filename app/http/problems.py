@@ -78,10 +78,13 @@ def problem(
 ) -> Response:
     """One problem, ready to send. Text that cannot be UTF-8 (a lone surrogate that a client sent) is escaped."""
     title = kind.replace("-", " ").capitalize()
-    body = {"type": kind, "title": title, "status": status, "detail": detail, "instance": instance, **(context or {})}
+    body: dict[str, Any] = {"type": kind, "title": title, "status": status, "detail": detail, "instance": instance}
     if errors:
         body["errors"] = [{"field": error.field, "message": error.message} for error in errors]
-    text = json.dumps(body, ensure_ascii=False, allow_nan=False, default=str)
+    try:
+        text = json.dumps(body | (context or {}), ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:  # a context that JSON cannot tell, such as NaN, must not spoil the answer
+        text = json.dumps(body, ensure_ascii=False)
     content = text.encode("utf-8", "backslashreplace")
     return Response(content, status, media_type=MEDIA_TYPE, headers=headers)
 

@@ -108,7 +108,7 @@ def create(database: Database, settings: Settings, *, dls: Path | None = None) -
         Path(database.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
     with database.read() as session:
         _require_empty(session, database)
-        now = database_now(session, settings.zone).replace(tzinfo=None, microsecond=0)
+        now = database_now(session).astimezone(settings.zone).replace(tzinfo=None, microsecond=0)
     visits = demo_visits(now)
     directories = {visit: visit.directory(settings.visit_directory) for visit in visits if visit.files is not None}
     for directory in directories.values():

@@ -101,8 +101,8 @@ def describe(blocking: Sequence[tuple[Job, State]], dcid: int) -> str:
     """The jobs that block, in words: "Job 6611642 is already running on data collection 6018191 (since 14:02)."."""
     sentences = []
     for job, state in blocking:
-        begun = since(job.facts, state)
-        same_day = begun.date() == job.facts.now.date()
+        begun = since(job.facts, state).astimezone(job.facts.zone)
+        same_day = begun.date() == job.facts.now.astimezone(job.facts.zone).date()
         when = f"{begun:%H:%M}" if same_day else f"{begun:%d %b %H:%M}"
         sentences.append(f"Job {job.facts.job_id} is already {state} on data collection {dcid} (since {when}).")
     return " ".join(sentences)

@@ -37,7 +37,7 @@ def list_jobs(session: Session, resources: Resources, job_ids: Sequence[int]) ->
     for job in repository.list_jobs(session, resources.settings, job_ids):
         facts = job.facts
         if programs := [program.program_id for program in facts.open]:
-            last = repository.find_last_result(session, resources.settings, programs)
+            last = repository.find_last_result(session, resources.settings, programs, facts.now)
             facts = replace(facts, last_result=last)
         if facts.launch is not None and not facts.ended:
             facts = replace(facts, gain_reference=repository.find_gain_reference(session, facts.job_id))

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -210,7 +210,7 @@ def complete(parameters: RelionParameters, *, voltages: tuple[int, ...]) -> Reli
                 errors.append(_error(name, "is required unless stopAfterCtfEstimation is true"))
         if low is not None and high is not None and low >= high:
             errors.append(_error("minimum_diameter", f"must be below maximumDiameter ({plain(high)} Å)"))
-        if high is not None and not errors:
+        if high is not None:
             derived = _derive(parameters, high, errors)
     if errors:
         raise ParametersInvalid(
@@ -223,7 +223,7 @@ def _derive(parameters: RelionParameters, maximum_diameter: float, errors: list[
     """The sizes that were left out, as python-relion's options compute them."""
     mask = parameters.mask_diameter
     if mask is None:
-        mask = float(round(Decimal(str(maximum_diameter)) * Decimal("1.1")))
+        mask = float((Decimal(str(maximum_diameter)) * Decimal("1.1")).to_integral_value(ROUND_HALF_UP))
         if not 0.1 <= mask <= LARGEST_MASK:
             errors.append(_beyond("mask_diameter", mask, f"0.1 to {LARGEST_MASK} Å", "maximumDiameter"))
     box = parameters.box_size

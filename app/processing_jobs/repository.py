@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -127,10 +127,9 @@ def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> l
     """These jobs, in this order, with every fact that the database has. Whose they are was checked before."""
     if not job_ids:
         return []
-    zone = settings.zone
-    now = database_now(session, zone)
-    programs = _programs(session, settings, job_ids)
-    messages = outbox.find_deliveries(session, job_ids, zone)
+    now = database_now(session)
+    programs = _programs(session, settings, job_ids, now)
+    messages = outbox.find_deliveries(session, job_ids)
     replaced: dict[int, list[int]] = {}
     for job_id, by in session.execute(
         sa.select(stop_request.c.job_id, stop_request.c.replaced_by).where(stop_request.c.replaced_by.in_(job_ids))
@@ -164,7 +163,7 @@ def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> l
         job_id = row.processingJobId
         starts = messages.get((job_id, START))
         # MariaDB's NOW() and our UTC clock are one clock: of the two times of a launch ours has the finer grain.
-        recorded = from_utc(row.launched_at, zone) or from_local(row.recordTimestamp, zone)
+        recorded = from_utc(row.launched_at) or _utc(row.recordTimestamp, settings)
         assert recorded is not None
         facts = Facts(
             now=now,
@@ -180,7 +179,7 @@ def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> l
                 launched_by=row.launched_by,
                 launched_at=recorded,
                 face=row.face,
-                seen_running_at=from_utc(row.seen_running_at, zone),
+                seen_running_at=from_utc(row.seen_running_at),
             ),
             start=starts[-1] if starts else None,
             programs=programs.get(job_id, ()),
@@ -188,18 +187,21 @@ def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> l
             if row.asked_at is None
             else Stop(
                 asked_by=row.asked_by,
-                asked_at=from_utc(row.asked_at, zone) or now,
+                asked_at=from_utc(row.asked_at) or now,
                 replaced_by=row.replaced_by,
                 messages=messages.get((job_id, STOP), ()),
             ),
             limits=limits(settings),
+            zone=settings.zone,
         )
         automatic = None if row.automatic is None else bool(row.automatic)
         jobs[job_id] = Job(facts, row.displayName, row.comments, automatic, tuple(sorted(replaced.get(job_id, ()))))
     return [jobs[job_id] for job_id in job_ids if job_id in jobs]
 
 
-def find_last_result(session: Session, settings: Settings, program_ids: Sequence[int]) -> datetime | None:
+def find_last_result(
+    session: Session, settings: Settings, program_ids: Sequence[int], now: datetime
+) -> datetime | None:
     """When the newest motion-corrected movie of these programs was recorded: one step back in an index each."""
     times = []
     for program_id in program_ids:
@@ -213,10 +215,32 @@ def find_last_result(session: Session, settings: Settings, program_ids: Sequence
                 .limit(1)
             ).scalar_one_or_none()
         )
-    return max((t for t in (from_local(time, settings.zone) for time in times) if t is not None), default=None)
+    signs = (_sign_of_life(time, settings, now) for time in times)
+    return max((sign for sign in signs if sign is not None), default=None)
 
 
-def _programs(session: Session, settings: Settings, job_ids: Sequence[int]) -> Mapping[int, list[Program]]:
+def _sign_of_life(local: datetime | None, settings: Settings, now: datetime) -> datetime | None:
+    """A time of ISPyB that shows life, in UTC.
+
+    Of an hour that came twice the later is meant, unless that is still to come: a run that is alive would look an
+    hour silent otherwise.
+    """
+    moment = from_local(local, settings.zone)
+    if moment is None:
+        return None
+    later = moment.replace(fold=1).astimezone(UTC)
+    return later if later <= now else moment.astimezone(UTC)
+
+
+def _utc(local: datetime | None, settings: Settings) -> datetime | None:
+    """A time of ISPyB in UTC."""
+    moment = from_local(local, settings.zone)
+    return None if moment is None else moment.astimezone(UTC)
+
+
+def _programs(
+    session: Session, settings: Settings, job_ids: Sequence[int], now: datetime
+) -> Mapping[int, list[Program]]:
     table = AutoProcProgram.c
     rows = session.execute(
         sa.select(
@@ -242,9 +266,9 @@ def _programs(session: Session, settings: Settings, job_ids: Sequence[int]) -> M
                 programs=row.processingPrograms,
                 status=row.processingStatus,
                 message=row.processingMessage,
-                start=from_local(row.processingStartTime, settings.zone),
-                end=from_local(row.processingEndTime, settings.zone),
-                recorded=from_local(row.recordTimeStamp, settings.zone),
+                start=_utc(row.processingStartTime, settings),
+                end=_sign_of_life(row.processingEndTime, settings, now),
+                recorded=_utc(row.recordTimeStamp, settings),
             )
         )
     return out

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from app.filesystem.sentinel import SentinelLook
@@ -108,7 +108,10 @@ class Limits:
 class Facts:
     """All that is known about one job at ``now``.
 
+    Times are in UTC: differences of local times are wrong when the clocks change.
+
     Args:
+        zone: in which people are told times.
         launch: ``None`` for a job from elsewhere, whose directory and message we do not know.
         start: what became of our start message.
         look: what was seen in the run's directory; ``None`` if that is unknown or was not looked at.
@@ -133,6 +136,7 @@ class Facts:
     gain_reference: str | None = None
     gain_reference_missing: bool = False
     limits: Limits = field(default_factory=Limits)
+    zone: tzinfo = UTC
 
     @property
     def primary(self) -> list[Program]:
@@ -184,10 +188,10 @@ def _state(facts: Facts) -> tuple[State, str]:
     if facts.stop is not None:
         return _stopping(facts, facts.stop)
     if started := [program.start for program in facts.open if program.start is not None]:
-        return State.RUNNING, f"Running since {min(started):%d %b at %H:%M}."
+        return State.RUNNING, f"Running since {min(started).astimezone(facts.zone):%d %b at %H:%M}."
     if facts.launch is not None and (facts.seen_now or facts.launch.seen_running_at is not None):
         since = facts.launch.seen_running_at
-        seen = f"was first seen on {since:%d %b at %H:%M}" if since else "is there"
+        seen = f"was first seen on {since.astimezone(facts.zone):%d %b at %H:%M}" if since else "is there"
         return State.RUNNING, f"Its results directory {seen}, so RELION has begun."
     if facts.open:
         return State.QUEUED, "Zocalo has registered it; it waits for a place on the cluster."
@@ -214,7 +218,8 @@ def _stopping(facts: Facts, stop: Stop) -> tuple[State, str]:
             "It was not seen to end; if its files still change, tell the facility's staff."
         )
     by = f"for job {stop.replaced_by}, which replaces it" if stop.replaced_by else f"by {stop.asked_by}"
-    return State.STOPPING, f"A stop was asked {by} at {stop.asked_at:%H:%M}; it has not ended yet."
+    when = stop.asked_at.astimezone(facts.zone)
+    return State.STOPPING, f"A stop was asked {by} at {when:%H:%M}; it has not ended yet."
 
 
 def given_up(facts: Facts) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -78,7 +78,8 @@ def why_not(visit: Visit, now: datetime, grace_hours: float) -> str | None:
         return f"The data of visit {visit.ref} are archived and no longer on disk; ask the facility to restore them."
     if visit.start is None:
         return f"Visit {visit.ref} has no start date in ISPyB, so its directory is not known; ask the facility's staff."
-    if visit.end is not None and now > visit.end + timedelta(hours=grace_hours):
+    # In UTC: with local times, hours would be added to what the clock on the wall shows.
+    if visit.end is not None and now > visit.end.astimezone(UTC) + timedelta(hours=grace_hours):
         return (
             f"Visit {visit.ref} ended on {visit.end:%d %B %Y at %H:%M}, more than {grace_hours:g} hours ago. "
             "Ask your local contact to extend it in ISPyB."

@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -190,10 +190,8 @@ def note_trouble(session: Session, error: str) -> None:
     )
 
 
-def find_deliveries(
-    session: Session, job_ids: Sequence[int], zone: tzinfo = UTC
-) -> dict[tuple[int, str], list[Delivery]]:
-    """What became of these jobs' messages, by job and kind, oldest first; times in ``zone``."""
+def find_deliveries(session: Session, job_ids: Sequence[int]) -> dict[tuple[int, str], list[Delivery]]:
+    """What became of these jobs' messages, by job and kind, oldest first."""
     rows = session.execute(
         sa.select(
             outbox.c.job_id,
@@ -211,11 +209,11 @@ def find_deliveries(
     out: dict[tuple[int, str], list[Delivery]] = {}
     for row in rows:
         delivery = Delivery(
-            queued_at=row.queued_at.replace(tzinfo=UTC).astimezone(zone),
+            queued_at=row.queued_at.replace(tzinfo=UTC),
             attempts=row.attempts,
-            attempted_at=from_utc(row.attempted_at, zone),
-            sent_at=from_utc(row.sent_at, zone),
-            cancelled_at=from_utc(row.cancelled_at, zone),
+            attempted_at=from_utc(row.attempted_at),
+            sent_at=from_utc(row.sent_at),
+            cancelled_at=from_utc(row.cancelled_at),
             last_error=row.last_error,
         )
         out.setdefault((row.job_id, row.kind), []).append(delivery)

@@ -26,7 +26,7 @@ def get_visit(database: Database, settings: Settings, ref: str, person: Person =
 def why_not_now(database: Database, settings: Settings, ref: str) -> str | None:
     visit = get_visit(database, settings, ref)
     with database.read() as session:
-        return why_not(visit, database_now(session, settings.zone), settings.grace_hours)
+        return why_not(visit, database_now(session).astimezone(settings.zone), settings.grace_hours)
 
 
 def test_an_empty_database_becomes_a_sandbox(empty: Database, settings: Settings) -> None:
@@ -118,7 +118,7 @@ def test_a_default_of_the_database_is_local_time(database: Database, settings: S
 
     with database.read() as session:
         written = session.execute(sa.select(Movie.c.createdTimeStamp)).scalar_one()
-        now = database_now(session, settings.zone).replace(tzinfo=None)
+        now = database_now(session).astimezone(settings.zone).replace(tzinfo=None)
     assert abs((now - written).total_seconds()) < 5
 
 
