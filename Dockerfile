@@ -11,7 +11,8 @@ RUN python -m venv /opt/synchweb-em \
 FROM python:3.11-slim
 LABEL org.opencontainers.image.title="synchweb-em" \
       org.opencontainers.image.licenses="Apache-2.0"
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/synchweb-em synchweb-em
+RUN python -m pip uninstall --yes pip setuptools wheel \
+    && useradd --system --uid 10001 --create-home --home-dir /var/lib/synchweb-em synchweb-em
 COPY --from=build /opt/synchweb-em /opt/synchweb-em
 ENV PATH=/opt/synchweb-em/bin:$PATH \
     PYTHONUNBUFFERED=1
@@ -21,6 +22,6 @@ EXPOSE 8000
 # The service itself says how it is; there is no curl in the image.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-# With access mode 'none' it listens on loopback only: run it with the host's network behind a proxy.
+# With access mode 'none' it listens on loopback only: run it with the host's network, for people on that machine.
 ENTRYPOINT ["synchweb-em"]
 CMD ["serve", "--port", "8000"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -37,11 +38,21 @@ own = sa.MetaData(schema=OWN)
 Moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")  # UTC, by the database's clock
 
 ATTEMPTS = 4  # a transaction runs again at most three times after a lock wait or a deadlock
-LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213  # MariaDB's; on Galera the second is also a lost certification
+# MariaDB's numbers. PyMySQL calls nearly everything an OperationalError, also a column that is not there.
+LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213  # on Galera the second is also a lost certification
+RIGHTS = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
+AWAY = frozenset(
+    {1021, 1037, 1038, 1040, 1041, 1047, 1053, 1077, 1079, 1080, 1114, 1135, 1152, 1158, 1159, 1160, 1161, 1180}
+    | {1203, 1226, 1290, 1317, 1792, 1836, 1927, 1969, 2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2055}
+)
 
 
 class DatabaseUnavailable(Unavailable):
     """The database does not answer."""
+
+
+class DatabaseRefuses(Unavailable):
+    """The service lacks rights in the database."""
 
 
 class DatabaseBusy(Unavailable):
@@ -134,21 +145,34 @@ class _LockLost(Exception):
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn the driver's errors into ours."""
+    """Turn the driver's errors into ours: those that others cause. A mistake of ours stays what it is."""
     try:
         yield
     except PoolTimeout as error:
         raise DatabaseUnavailable("All connections to the database are in use. Try again in a moment.") from error
     except DBAPIError as error:
-        if error_code(error) in (LOCK_WAIT_TIMEOUT, DEADLOCK) or "database is locked" in str(error.orig):
+        code = error_code(error)
+        if code in (LOCK_WAIT_TIMEOUT, DEADLOCK) or "database is locked" in str(error.orig):
             raise _LockLost(str(error.orig)) from error
-        unusable = type(error) is DatabaseError  # no SQLite file, say; its subclasses mean a mistake of ours
-        if unusable or isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        if code in RIGHTS:
+            log.error("database: %s", error.orig)
+            raise DatabaseRefuses(
+                "The database does not let the service do that. Tell the facility's staff to run 'synchweb-em doctor'."
+            ) from error
+        if error.connection_invalidated or isinstance(error, InterfaceError) or code in AWAY or _sqlite_away(error):
             log.error("database: %s", error.orig)
             raise DatabaseUnavailable(
                 "The database does not answer. Nothing is lost that was acknowledged; try again in a few seconds."
             ) from error
         raise
+
+
+def _sqlite_away(error: DBAPIError) -> bool:
+    """Whether SQLite's file cannot be used. Its SQLITE_ERROR means a wrong statement."""
+    return getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR) not in (
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+    ) and not isinstance(error, IntegrityError)
 
 
 def error_code(error: DBAPIError) -> int | None:

@@ -92,7 +92,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _connect(settings: Settings, database: Database) -> str:
-    url = database.engine.url.render_as_string(hide_password=True)
+    url = database.engine.url.set(query={}).render_as_string(hide_password=True)  # a query may hold a password too
     name = database.engine.url.database
     if not name:
         raise Trouble(f"{url} names no database: add the name of ISPyB's to EM_DATABASE__URL")

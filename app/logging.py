@@ -25,5 +25,3 @@ def configure(level: str = "INFO") -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # stomp.py reports each lost connection with a traceback; the relay says it in one line.
     logging.getLogger("stomp.py").setLevel(logging.CRITICAL)
-    # httpx logs each request at INFO; the management check runs all day.
-    logging.getLogger("httpx").setLevel(logging.WARNING)

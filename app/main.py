@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import __version__, migrating
+from app.access.identity import LOOPBACK
 from app.db import Database
 from app.errors import SettingsError, Unavailable
 from app.filesystem.looks import Looks
@@ -34,7 +35,6 @@ log = logging.getLogger(__name__)
 
 PREFIX = jobs.PREFIX
 SWEEP_SECONDS = 5.0  # how often stops are looked at; the first repetition comes after 30 s
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 DESCRIPTION = """Launch, watch and stop RELION for cryo-EM visits.
 
@@ -154,6 +154,10 @@ def check(settings: Settings, database: Database, *, host: str, workers: int) ->
         sentences.append(
             f"EM_AUTH__MODES is 'none', which trusts everybody, so the service listens on loopback only, not on {host}."
         )
+    if settings.broker.is_embedded and not settings.relay.enabled:
+        sentences.append("EM_BROKER__URL is embedded:// and the relay is off: nobody would send anything.")
+    if workers < 1:
+        sentences.append("At least one worker is needed.")
     if database.is_sqlite and workers > 1:
         sentences.append("SQLite admits one worker; use MariaDB for more.")
     sentences += _check_database(settings, database)
@@ -195,6 +199,9 @@ def _check_database(settings: Settings, database: Database) -> list[str]:
 
 
 def _demo(settings: Settings, database: Database) -> list[Any]:
+    with database.read() as session:
+        if not sandbox.is_sandbox(session):  # however the application was started
+            raise SettingsError("The simulator of embedded:// runs on a sandbox only: set EM_BROKER__URL.")
     return [SimulatedZocalo(settings, database), Microscope(settings, database)]
 
 

@@ -15,7 +15,16 @@ from typing import Annotated, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -24,6 +33,7 @@ from app import credentials
 from app.errors import SettingsError
 
 MOST = 100_000  # of any unit of time: more is a slip of the finger, and at some size no clock can count it
+RECIPE = "relion"  # of every job that we launch
 CLIENT_NAMES = frozenset({"EM_URL", "EM_TOKEN"})  # the command line's own, not the service's
 
 
@@ -124,7 +134,7 @@ class BrokerSettings(Group):
     @property
     def is_embedded(self) -> bool:
         """Whether the demo's simulator plays broker, Zocalo and RELION."""
-        return urlsplit(self.url.get_secret_value()).scheme == "embedded"
+        return self.url.get_secret_value().startswith("embedded://")
 
     @property
     def spool(self) -> Path:
@@ -197,13 +207,13 @@ class FilesSettings(Group):
         (), description="folders that stored paths must lie below; default: the fixed part of EM_VISIT_DIRECTORY"
     )
     deadline: float = Field(2.0, gt=0, le=60, description="seconds that a request waits for a look at files")
-    threads: int = Field(32, ge=4, le=256, description="most threads that may be waiting for the file system")
+    threads: int = Field(64, ge=4, le=256, description="most threads that may be waiting for the file system")
 
 
 class RelionSettings(Group):
     """What the facility's microscopes can do."""
 
-    voltages: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_whole_numbers)] = Field(
+    voltages: Annotated[tuple[PositiveInt, ...], NoDecode, BeforeValidator(_whole_numbers)] = Field(
         (200, 300), min_length=1, description="kV that may be chosen"
     )
 
@@ -282,8 +292,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         SettingsError: with a sentence for each setting that is wrong or unknown.
     """
     environ = os.environ if environment is None else environment
-    given = {name.upper() for name in environ if name.upper().startswith("EM_")} - CLIENT_NAMES
-    unknown = sorted(given - known_names())
+    named = {name.upper() for name in environ if name.upper().startswith("EM_")} - CLIENT_NAMES
+    given = {name.upper() for name, value in environ.items() if value}  # an empty one counts as not set
+    unknown = sorted(named - known_names())
     sentences = [f"{name} is no setting of this service; see 'synchweb-em config' for their names." for name in unknown]
 
     class FromEnvironment(Settings):
@@ -362,8 +373,13 @@ def _contradictions(settings: Settings) -> list[str]:
             out.append(
                 "EM_BROKER__URL has no host and port that can be read; a password in it must be percent-encoded."
             )
+    if RECIPE not in settings.broker.recipes:
+        out.append(f"EM_BROKER__RECIPES must contain {RECIPE}, the recipe of the jobs that are launched here.")
     if unknown := set(settings.auth.modes) - {"none"}:
         out.append(f"EM_AUTH__MODES: {', '.join(sorted(unknown))} is not known; this version has 'none' only.")
-    if settings.relay.claim_seconds <= settings.broker.receipt_timeout + 1:
-        out.append("EM_RELAY__CLAIM_SECONDS must be more than a second above EM_BROKER__RECEIPT_TIMEOUT.")
+    if settings.relay.claim_seconds <= max(settings.broker.receipt_timeout, settings.broker.connect_timeout) + 1:
+        out.append(
+            "EM_RELAY__CLAIM_SECONDS must be more than a second above EM_BROKER__RECEIPT_TIMEOUT and "
+            "EM_BROKER__CONNECT_TIMEOUT."
+        )
     return out

@@ -24,4 +24,5 @@ class Person:
     staff: bool = False
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # all that mode ``none`` listens on and answers to
 ANYBODY = Person(login="anonymous", staff=True)

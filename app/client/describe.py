@@ -43,7 +43,7 @@ def launched(answer: Json) -> list[str]:
 
 def job(answer: Json) -> list[str]:
     """A job: its state, why, and the evidence."""
-    label, when = since(answer)
+    label, when = "ended" if answer["state"] in ENDED else "since", answer["since"]
     lines = [
         f"Job {answer['processingJobId']} ({answer['recipe']}) on data collection {answer['dataCollectionId']} "
         f"of {answer['visit']}",
@@ -64,21 +64,6 @@ def job(answer: Json) -> list[str]:
     if answer["stop"] is not None:
         lines += _stop(answer["stop"])
     return lines + warnings(answer)
-
-
-def since(answer: Json) -> tuple[str, str | None]:
-    """Since when a job is in its state, as far as its own facts tell."""
-    state, programs = answer["state"], answer["programs"]
-    if state in ENDED:
-        ends = [program["processingEndTime"] for program in programs if program["processingEndTime"]]
-        return "ended", max(ends, key=datetime.fromisoformat, default=None)
-    if state == "stopping" and answer["stop"] is not None:
-        return "since", answer["stop"]["requestedAt"]
-    if state == "running":
-        starts = [program["processingStartTime"] for program in programs if program["processingStatus"] is None]
-        begun = min(filter(None, starts), key=datetime.fromisoformat, default=answer["sentinels"]["seenRunningAt"])
-        return "since", begun or answer["recordTimestamp"]
-    return "since", answer["recordTimestamp"]
 
 
 def collections(items: Sequence[Json]) -> list[str]:

@@ -65,7 +65,8 @@ def get(session: Session, settings: Settings, person: Person, dcid: int) -> tupl
     ).first()
     if row is None:
         raise DataCollectionNotFound(
-            f"There is no data collection {dcid} on an electron microscope that you may see.",
+            f"There is no data collection {dcid} on an electron microscope that you may see. "
+            "Check the number, or ask your local contact to add you to its visit.",
             errors=[FieldError("dcid", "no such data collection")],
             dataCollectionId=dcid,
         )

@@ -48,7 +48,7 @@ class Movies:
     @property
     def software(self) -> str:
         """``EPU`` or ``SerialEM``."""
-        return software_of(self.template)
+        return software_of(f"{posixpath.basename(self.directory)}/{self.template}")
 
     @property
     def import_images(self) -> str:

@@ -22,7 +22,7 @@ from app import metrics
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-THREADS_PER_KEY = 4  # looks at one visit at once: all that one hanging visit can cost
+THREADS_PER_KEY = 2  # looks at one visit at once: all that one hanging visit can cost
 
 
 class NoAnswer(Exception):
@@ -86,7 +86,7 @@ class Looks:
             self._changed.wait_for(lambda: self._hung[key] > 0 or free(), timeout=self.deadline)
             if self._hung[key] or not free():
                 metrics.looks.labels("refused").inc()
-                raise NoAnswer(f"{key} has not answered an earlier look yet")
+                raise NoAnswer(f"{key} hangs" if self._hung[key] else "too many looks at files at once")
             self._running[key] += 1
             if self._started < self._running.total():
                 self._started += 1

@@ -32,16 +32,26 @@ class MovieLook:
 def look(directory: Path, template: str, *, within: Sequence[Path]) -> MovieLook:
     """Look for the first movie that matches ``template`` below ``directory``.
 
-    ``*`` and ``?`` match within one level and not a leading dot, as the shell and RELION's import have it.
+    ``*`` and ``?`` match within one level and not a leading dot, as the shell and RELION's import have it. Links among
+    the directories that match are all followed and checked, since RELION follows them all; of the movies only the
+    first is looked at, for there may be tens of thousands.
 
     Args:
         within: folders that links must not lead out of.
     """
     if not is_below(directory, within):
         return MovieLook(outside=directory)
+    *levels, last = template.split("/")
     unreadable: list[Path] = []
-    for movie in _matches(directory, template.split("/"), unreadable):
-        return MovieLook(movie=movie) if is_below(movie, within) else MovieLook(outside=movie)
+    directories = [directory]
+    for level in levels:
+        directories = [found for parent in directories for found in _matches(parent, level, unreadable, folders=True)]
+        for found in directories:
+            if found.is_symlink() and not is_below(found, within):
+                return MovieLook(outside=found)
+    for parent in directories:
+        for movie in _matches(parent, last, unreadable, folders=False):
+            return MovieLook(movie=movie) if is_below(movie, within) else MovieLook(outside=movie)
     return MovieLook(unreadable=unreadable[0] if unreadable else None)
 
 
@@ -51,29 +61,23 @@ def is_below(path: Path, folders: Sequence[Path]) -> bool:
     return any(real.is_relative_to(os.path.realpath(folder)) for folder in folders)
 
 
-def _matches(directory: Path, parts: Sequence[str], unreadable: list[Path]) -> Iterator[Path]:
-    part, rest = parts[0], parts[1:]
-    if not re.search(r"[*?]", part):
-        path = directory / part
-        try:
-            found = path.is_dir() if rest else path.is_file()
-        except OSError:
-            unreadable.append(path)
-            return
-        if found:
-            yield from _matches(path, rest, unreadable) if rest else [path]
-        return
-    pattern = re.compile(re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]"), re.DOTALL)
+def _matches(parent: Path, name: str, unreadable: list[Path], *, folders: bool) -> Iterator[Path]:
+    """The folders or files in a directory whose names match, one by one."""
+    path = parent
     try:
-        with os.scandir(directory) as entries:
+        if not re.search(r"[*?]", name):
+            path = parent / name
+            if path.is_dir() if folders else path.is_file():
+                yield path
+            return
+        pattern = re.compile(re.escape(name).replace(r"\*", "[^/]*").replace(r"\?", "[^/]"), re.DOTALL)
+        with os.scandir(parent) as entries:
             for entry in entries:
-                if not pattern.fullmatch(entry.name) or (entry.name.startswith(".") and not part.startswith(".")):
+                if not pattern.fullmatch(entry.name) or (entry.name.startswith(".") and not name.startswith(".")):
                     continue
-                if rest and entry.is_dir():
-                    yield from _matches(Path(entry.path), rest, unreadable)
-                elif not rest and entry.is_file():
+                if entry.is_dir() if folders else entry.is_file():
                     yield Path(entry.path)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError:
-        unreadable.append(directory)
+        unreadable.append(path)

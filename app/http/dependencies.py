@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from app.access.identity import ANYBODY, Person
+from app.access.identity import ANYBODY, LOOPBACK, Person
+from app.errors import Forbidden
 from app.resources import Resources
+
+
+class NotFromHere(Forbidden):
+    """Mode ``none`` trusts the people on this machine, not the pages that their browsers show."""
 
 
 async def _resources(request: Request) -> Resources:
@@ -16,8 +22,24 @@ async def _resources(request: Request) -> Resources:
     return resources
 
 
-async def _person() -> Person:
+async def _person(request: Request) -> Person:
+    # A web page can make a browser send a stop here, or reach 127.0.0.1 by a name of its own: both carry that name.
+    for header in ("host", "origin"):
+        named = request.headers.get(header)
+        if named is not None and _host(named) not in LOOPBACK:
+            raise NotFromHere(
+                f"This service has no access control (EM_AUTH__MODES=none), so it answers to {', '.join(LOOPBACK)} "
+                f"only, not to the {header.capitalize()} {named[:100]}. Use one of these names."
+            )
     return ANYBODY
+
+
+def _host(named: str) -> str | None:
+    """The host of a ``Host`` or an ``Origin``."""
+    try:
+        return urlsplit(named if "://" in named else f"//{named}").hostname
+    except ValueError:
+        return None
 
 
 ResourcesDep = Annotated[Resources, Depends(_resources)]

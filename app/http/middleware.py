@@ -56,7 +56,9 @@ class RequestContext:
             route = getattr(scope.get("route"), "path", "unmatched")
             metrics.requests.labels(scope["method"], route, status).observe(seconds)
             if route not in ("/healthz", "/readyz", "/metrics"):
-                log.info("%s %s %d %.0f ms", scope["method"], scope["path"], status, seconds * 1000)
+                # The path as it was sent: decoded, it may contain a newline and a line of its own.
+                path = scope["raw_path"].decode("latin1")
+                log.info("%s %s %d %.0f ms", scope["method"], path, status, seconds * 1000)
             request_id.reset(token)
 
 

@@ -94,11 +94,8 @@ def is_sandbox(session: Session) -> bool:
     return session.execute(sa.select(AdminVar.c.varId).where(AdminVar.c.name == MARK)).first() is not None
 
 
-def create(database: Database, settings: Settings, *, dls: Path | None = None) -> None:
+def create(database: Database, settings: Settings) -> None:
     """Build ISPyB's tables on an empty database, write the demo's rows, its files, and the mark.
-
-    Args:
-        dls: the folder that the visits' directories must lie below; by default wherever ``EM_VISIT_DIRECTORY`` leads.
 
     Raises:
         DatabaseNotEmpty: it holds a row, ours or ISPyB's. Nothing was changed.
@@ -112,7 +109,7 @@ def create(database: Database, settings: Settings, *, dls: Path | None = None) -
     visits = demo_visits(now)
     directories = {visit: visit.directory(settings.visit_directory) for visit in visits if visit.files is not None}
     for directory in directories.values():
-        _require_ours(directory, dls)
+        _require_ours(directory)
     for visit, directory in directories.items():
         try:
             _write_files(visit, directory)
@@ -157,13 +154,8 @@ def _tables(session: Session, database: Database) -> Iterator[tuple[str | None, 
         yield from ((schema, name) for name in inspector.get_table_names(schema) if name != VERSIONS)
 
 
-def _require_ours(directory: Path, dls: Path | None) -> None:
+def _require_ours(directory: Path) -> None:
     """Real visits have these names too: never write among a user's files."""
-    if dls is not None and not directory.is_relative_to(dls.absolute()):
-        raise DirectoryUnusable(
-            f"EM_VISIT_DIRECTORY leads to {directory}, which is not below {dls}. Nothing was changed; set it to "
-            f"{dls.absolute()}/{{beamline}}/data/{{year}}/{{visit}}."
-        )
     if directory.exists() and not (directory / DIRECTORY_MARK).exists():
         raise DirectoryUnusable(
             f"{directory} exists already and was not made for a sandbox. Nothing was changed. {ADVICE}"

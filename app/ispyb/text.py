@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # Lengths of ISPyB's columns, from ispyb.sqlalchemy (schema 5.2.0).
 IMAGE_DIRECTORY = FILE_TEMPLATE = 255
-PARAMETER_VALUE = 1024
 
 
 def misfit(text: str, length: int) -> str | None:

@@ -25,13 +25,13 @@ class OtherJobsBlock(Conflict):
     """Another job blocks by now than those whose stop was confirmed."""
 
 
-def look_at_jobs(resources: Resources, target: Target) -> dict[int, Seen | None]:
+def look_at_jobs(resources: Resources, target: Target) -> dict[int, Seen]:
     """What the files say about the jobs of a data collection, before they are judged under its slot."""
     if target.collection is None:
         return {}
     with resources.database.read() as session:
         jobs = _list_jobs(session, resources, target.collection)
-    return {job.facts.job_id: evidence.look(resources, job, target.visit) for job in jobs if not job.facts.ended}
+    return evidence.look(resources, [job for job in jobs if not job.facts.ended], target.visit)
 
 
 def _list_jobs(session: Session, resources: Resources, collection: DataCollection) -> list[Job]:
@@ -40,12 +40,12 @@ def _list_jobs(session: Session, resources: Resources, collection: DataCollectio
 
 
 def list_blocking(
-    session: Session, resources: Resources, collection: DataCollection, seen: Mapping[int, Seen | None]
+    session: Session, resources: Resources, collection: DataCollection, seen: Mapping[int, Seen]
 ) -> list[tuple[Job, State]]:
     """The jobs that block a data collection, oldest first: by the database now, and by what was seen before."""
     out = []
-    for job in _list_jobs(session, resources, collection):
-        job = evidence.with_seen(job, seen.get(job.facts.job_id))
+    for known in _list_jobs(session, resources, collection):
+        job = evidence.with_seen(known, seen.get(known.facts.job_id))
         state = status(job.facts).state
         if blocks(job.facts, state, resources.settings.broker.recipes):
             out.append((job, state))

@@ -15,7 +15,7 @@ from app.filesystem.looks import NoAnswer
 from app.filesystem.sentinel import SentinelLook
 from app.processing_jobs import repository
 from app.processing_jobs.repository import Job
-from app.processing_jobs.rules import State, status
+from app.processing_jobs.rules import Facts, State, status
 from app.resources import Resources
 from app.visits.rules import Visit
 
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look at a job's files saw, or why it saw nothing."""
+    """What a look at a run's files saw, or why it saw nothing."""
 
     look: SentinelLook | None = None
     unknown: str | None = None
-    gain_reference_missing: str | None = None
+    gain_reference_missing: bool = False
 
 
 def list_jobs(session: Session, resources: Resources, job_ids: Sequence[int]) -> list[Job]:
@@ -45,28 +45,39 @@ def list_jobs(session: Session, resources: Resources, job_ids: Sequence[int]) ->
     return out
 
 
-def look(resources: Resources, job: Job, visit: Visit) -> Seen | None:
-    """Look at the run's directory, if there can be something to see, and keep its first sight.
+def look(resources: Resources, jobs: Sequence[Job], visit: Visit) -> dict[int, Seen]:
+    """Look at the directories of a visit's runs, where there can be something to see, and keep their first sight.
 
-    No transaction may be open meanwhile: the file system may take as long as ``EM_FILES__DEADLINE``.
+    All in one look, so that a request waits for one deadline however many jobs it asks for. No transaction may be open
+    meanwhile.
     """
-    launch = job.facts.launch
-    if launch is None or not _worth_a_look(job):
-        return None
-    directory, gain = Path(launch.results_directory), job.facts.gain_reference
-
-    def work() -> Seen:
-        missing = gain is not None and not Path(gain).exists()
-        return Seen(look=sentinel.look(directory), gain_reference_missing=gain if missing else None)
-
+    wanted = [job for job in jobs if _worth_a_look(job)]
+    if not wanted:
+        return {}
     key = str(visit.directory(resources.settings.visit_directory) or visit.ref)
     try:
-        seen = resources.looks.run(key, work)
-    except (NoAnswer, OSError) as error:
-        return Seen(unknown=str(error))
-    if seen.look is not None and seen.look.directory and launch.seen_running_at is None and not job.facts.ended:
-        _keep_first_sight(resources, job.facts.job_id)
+        seen = resources.looks.run(key, lambda: {job.facts.job_id: _look_at(job.facts) for job in wanted})
+    except NoAnswer as error:
+        return {job.facts.job_id: Seen(unknown=str(error)) for job in wanted}
+    for job in wanted:
+        found, launch = seen[job.facts.job_id].look, job.facts.launch
+        first = launch is not None and launch.seen_running_at is None and not job.facts.ended
+        if first and found is not None and found.directory:
+            _keep_first_sight(resources, job.facts.job_id)
     return seen
+
+
+def _look_at(facts: Facts) -> Seen:
+    assert facts.launch is not None
+    try:
+        found = sentinel.look(Path(facts.launch.results_directory))
+    except OSError as error:
+        return Seen(unknown=str(error))
+    try:
+        missing = facts.gain_reference is not None and not Path(facts.gain_reference).exists()
+    except OSError:
+        missing = False  # it cannot be seen, which says nothing about the run
+    return Seen(look=found, gain_reference_missing=missing)
 
 
 def with_seen(job: Job, seen: Seen | None) -> Job:
@@ -77,7 +88,7 @@ def with_seen(job: Job, seen: Seen | None) -> Job:
         job.facts,
         look=seen.look,
         unknown=seen.unknown,
-        gain_reference_missing=seen.gain_reference_missing is not None,
+        gain_reference_missing=seen.gain_reference_missing,
     )
     if facts.launch is not None and facts.launch.seen_running_at is None and facts.seen_now and not facts.ended:
         facts = replace(facts, launch=replace(facts.launch, seen_running_at=facts.now))  # as it was just kept
@@ -85,10 +96,10 @@ def with_seen(job: Job, seen: Seen | None) -> Job:
 
 
 def _worth_a_look(job: Job) -> bool:
-    """Not where nothing was ever sent, nor where RELION has succeeded."""
-    start = job.facts.start
-    begun = start is None or start.attempted_at is not None or bool(job.facts.programs)
-    return begun and status(job.facts).state is not State.SUCCEEDED
+    """Runs of ours, but not where nothing was ever sent, nor where RELION has succeeded."""
+    facts = job.facts
+    begun = facts.start is None or facts.start.attempted_at is not None or bool(facts.programs)
+    return facts.launch is not None and begun and status(facts).state is not State.SUCCEEDED
 
 
 def _keep_first_sight(resources: Resources, job_id: int) -> None:

@@ -98,8 +98,12 @@ def find_answer(session: Session, request: Attempt) -> dict[str, Any] | None:
 
 
 def begin(session: Session, request: Attempt) -> dict[str, Any] | None:
-    """Claim the key for this transaction, behind any rival; the rival's answer if it has committed one."""
-    session.execute(sa.delete(idempotency).where(_same(request), idempotency.c.created_at <= _oldest(session)))
+    """Claim the key for this transaction, behind any rival; the rival's answer if it has committed one.
+
+    Raises:
+        SameRequestInProgress: the rival had not ended when the lock wait ran out.
+    """
+    kept = idempotency.c
     values = {
         "login": request.login,
         "route": request.route,
@@ -108,14 +112,22 @@ def begin(session: Session, request: Attempt) -> dict[str, Any] | None:
         "created_at": utc_now(),
     }
     # Written even where it exists: that waits with an exclusive lock. A plain INSERT would leave all who waited with
-    # shared locks, of which the next insert makes a deadlock.
+    # shared locks, of which the next insert makes a deadlock. A row that is too old begins anew.
+    old = kept.created_at <= _oldest(session)
+    anew: list[tuple[str, Any]] = [
+        ("body_hash", sa.case((old, request.body_hash), else_=kept.body_hash)),
+        ("answer", sa.case((old, sa.null()), else_=kept.answer)),
+        ("created_at", sa.case((old, utc_now()), else_=kept.created_at)),  # last: MariaDB goes from left to right
+    ]
     statement: sa.Insert
     if session.get_bind().dialect.name == "sqlite":
-        statement = sqlite.insert(idempotency).values(values).on_conflict_do_nothing()
-    else:
         statement = (
-            mysql.insert(idempotency).values(values).on_duplicate_key_update(created_at=idempotency.c.created_at)
+            sqlite.insert(idempotency)
+            .values(values)
+            .on_conflict_do_update(index_elements=["login", "route", "key"], set_=dict(anew))
         )
+    else:
+        statement = mysql.insert(idempotency).values(values).on_duplicate_key_update(anew)
     try:
         session.execute(statement)
     except OperationalError as error:

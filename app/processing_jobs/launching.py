@@ -30,6 +30,7 @@ from app.processing_jobs.repository import Job
 from app.processing_jobs.rules import State, Warned, since
 from app.processing_jobs.targets import MoviesRequest, Target
 from app.resources import Resources
+from app.settings import RECIPE
 from app.visits import repository as visits
 from app.visits.rules import VisitRef, require_processing, why_not
 from app.zocalo import outbox
@@ -37,7 +38,6 @@ from app.zocalo.messages import StartJob
 
 log = logging.getLogger(__name__)
 
-RECIPE = "relion"
 COMMENTS = "Submitted via SynchWeb"  # what SynchWeb and its users know to look for
 A = TypeVar("A")
 B = TypeVar("B")
@@ -209,7 +209,7 @@ def _write(
     parameters: RelionParameters,
     guid: str,
     warnings: list[Warned],
-    seen: Mapping[int, Seen | None],
+    seen: Mapping[int, Seen],
 ) -> Launched:
     """The one transaction. It may run again after a lock was lost."""
     settings = resources.settings

@@ -62,6 +62,8 @@ def _file_name(value: str) -> str:
         raise ValueError("must not begin with a dot or a dash, nor begin or end with a space")
     if reason := misfit(value, 255):
         raise ValueError(reason)
+    if len(value.encode()) > 255:
+        raise ValueError("is longer than a file name can be (255 bytes)")
     return value
 
 
@@ -316,7 +318,7 @@ def _typed(name: str, text: str) -> bool | int | float | str | None:
     annotation = str(RelionParameters.model_fields[name].annotation)
     if "bool" in annotation:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
-    if not re.fullmatch(r"[+-]?\d{1,20}(\.\d{1,30})?(e[+-]?\d{1,2})?", text, re.IGNORECASE):
+    if not re.fullmatch(r"[+-]?\d{1,20}(\.\d{1,400})?(e[+-]?\d{1,2})?", text, re.IGNORECASE):
         return None
     number = float(text)
     whole = "float" not in annotation

@@ -83,7 +83,8 @@ def get_visit_of(session: Session, settings: Settings, person: Person, job_id: i
     ).first()
     if row is None:
         raise JobNotFound(
-            f"There is no processing job {job_id} on an electron microscope that you may see.",
+            f"There is no processing job {job_id} on an electron microscope that you may see. "
+            "Check the number, or ask your local contact to add you to its visit.",
             errors=[FieldError("jobId", "no such processing job")],
             processingJobId=job_id,
         )
@@ -163,8 +164,7 @@ def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> l
         job_id = row.processingJobId
         starts = messages.get((job_id, START))
         # MariaDB's NOW() and our UTC clock are one clock: of the two times of a launch ours has the finer grain.
-        recorded = from_utc(row.launched_at) or _utc(row.recordTimestamp, settings)
-        assert recorded is not None
+        recorded = from_utc(row.launched_at) or _utc(row.recordTimestamp, settings) or now
         facts = Facts(
             now=now,
             job_id=job_id,
@@ -268,7 +268,7 @@ def _programs(
                 message=row.processingMessage,
                 start=_utc(row.processingStartTime, settings),
                 end=_sign_of_life(row.processingEndTime, settings, now),
-                recorded=_utc(row.recordTimeStamp, settings),
+                recorded=_sign_of_life(row.recordTimeStamp, settings, now),
             )
         )
     return out

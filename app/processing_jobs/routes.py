@@ -47,7 +47,7 @@ def _attempt(person: Person, route: str, key: str | None, body: LaunchCollection
     "/visits/{visit}/data-collections",
     operation_id="listDataCollections",
     summary="A visit's data collections, newest first",
-    responses=responses(404),
+    responses=responses(403, 404),
     tags=["visits"],
 )
 def list_data_collections(
@@ -64,7 +64,7 @@ def list_data_collections(
     "/visits/{visit}/launch-check",
     operation_id="checkLaunch",
     summary="What the button should say before it is pressed",
-    responses=responses(404),
+    responses=responses(403, 404),
     tags=["launch"],
 )
 def check_launch(
@@ -86,7 +86,7 @@ def check_launch(
     operation_id="launch",
     summary="The button: launch RELION for a set of movies",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=responses(404, 409),
+    responses=responses(403, 404, 409),
     tags=["launch"],
 )
 def launch(
@@ -105,7 +105,7 @@ def launch(
     "/data-collections/{dcid}",
     operation_id="getDataCollection",
     summary="A data collection with its latest RELION job",
-    responses=responses(404),
+    responses=responses(403, 404),
     tags=["data collections"],
 )
 def get_data_collection(dcid: Dcid, resources: ResourcesDep, person: PersonDep) -> DataCollectionWithJobBody:
@@ -118,7 +118,7 @@ def get_data_collection(dcid: Dcid, resources: ResourcesDep, person: PersonDep) 
     "/data-collections/{dcid}/launch-check",
     operation_id="checkLaunchOfDataCollection",
     summary="What the button should say for a known data collection",
-    responses=responses(404),
+    responses=responses(403, 404),
     tags=["launch"],
 )
 def check_launch_of_collection(dcid: Dcid, resources: ResourcesDep, person: PersonDep) -> LaunchCheckBody:
@@ -131,7 +131,7 @@ def check_launch_of_collection(dcid: Dcid, resources: ResourcesDep, person: Pers
     operation_id="launchDataCollection",
     summary="The button, for a known data collection",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=responses(404, 409),
+    responses=responses(403, 404, 409),
     tags=["launch"],
 )
 def launch_collection(
@@ -146,7 +146,7 @@ def launch_collection(
     "/data-collections/{dcid}/processing-jobs",
     operation_id="listProcessingJobs",
     summary="A data collection's RELION jobs, newest first",
-    responses=responses(404),
+    responses=responses(403, 404),
     tags=["data collections"],
 )
 def list_processing_jobs(
@@ -161,7 +161,7 @@ def list_processing_jobs(
     "/processing-jobs/{jobId}",
     operation_id="getProcessingJob",
     summary="What became of a job",
-    responses=responses(404),
+    responses=responses(403, 404),
     tags=["processing jobs"],
 )
 def get_processing_job(jobId: JobId, resources: ResourcesDep, person: PersonDep) -> JobBody:  # noqa: N803
@@ -173,7 +173,7 @@ def get_processing_job(jobId: JobId, resources: ResourcesDep, person: PersonDep)
     "/processing-jobs/{jobId}/parameters",
     operation_id="getProcessingJobParameters",
     summary="What a job was launched with",
-    responses=responses(404),
+    responses=responses(403, 404),
     tags=["processing jobs"],
 )
 def get_parameters(jobId: JobId, resources: ResourcesDep, person: PersonDep) -> ParametersBody:  # noqa: N803
@@ -186,7 +186,7 @@ def get_parameters(jobId: JobId, resources: ResourcesDep, person: PersonDep) -> 
     operation_id="stopProcessingJob",
     summary="Ask that a job stops",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=responses(404, 409),
+    responses=responses(403, 404, 409),
     tags=["processing jobs"],
 )
 def stop(jobId: JobId, resources: ResourcesDep, person: PersonDep) -> JobBody:  # noqa: N803

@@ -214,7 +214,7 @@ def _outcome(facts: Facts) -> tuple[State, str]:
 def _stopping(facts: Facts, stop: Stop) -> tuple[State, str]:
     if given_up(facts):
         return State.STOPPED, (
-            f"Given up: no sign of life for {_minutes(facts.limits.give_up)} after the last stop message. "
+            "Given up: there was no sign of life for long after the last stop message. "
             "It was not seen to end; if its files still change, tell the facility's staff."
         )
     by = f"for job {stop.replaced_by}, which replaces it" if stop.replaced_by else f"by {stop.asked_by}"
@@ -225,14 +225,16 @@ def _stopping(facts: Facts, stop: Stop) -> tuple[State, str]:
 def given_up(facts: Facts) -> bool:
     """Whether a stop counts as done because nothing was heard or seen for long.
 
-    Not while a stop message waits for the broker, nor while the run's files do not answer: they may be changing.
+    Not while a stop message waits for the broker. Where the run's files do not answer they may be changing: then it
+    takes as long as for a job that nobody picked up.
     """
-    if facts.stop is None or facts.ended or facts.stop.waiting or facts.unknown is not None:
+    if facts.stop is None or facts.ended or facts.stop.waiting:
         return False
     after = max(filter(None, [facts.stop.asked_at, facts.stop.last_sent_at]))
     life = last_sign(facts)
     silent_since = after if life is None else max(after, life)
-    return facts.now - silent_since >= facts.limits.give_up
+    limits = facts.limits
+    return facts.now - silent_since >= (limits.give_up if facts.unknown is None else max(limits.give_up, limits.pickup))
 
 
 def last_sign(facts: Facts) -> datetime | None:
@@ -264,7 +266,9 @@ def forgotten(facts: Facts) -> bool:
 
 
 def since(facts: Facts, state: State) -> datetime:
-    """Since when a job that has not ended is in its state, as far as that is known."""
+    """Since when a job is in its state, as far as that is known."""
+    if facts.ended:
+        return max((program.end for program in facts.primary if program.end is not None), default=facts.recorded)
     if state is State.STOPPING and facts.stop is not None:
         return facts.stop.asked_at
     if state is State.RUNNING:
@@ -325,14 +329,19 @@ def _warnings(facts: Facts, state: State) -> list[Warned]:
         out.append(
             Warned(
                 "stop-overdue",
-                f"The stop was asked {_minutes(facts.now - facts.stop.asked_at)} ago and the job has not ended.",
+                f"The stop was asked {_minutes(facts.now - facts.stop.asked_at)} ago and the job has not ended. "
+                "If it goes on, tell the facility's staff; a restart does not wait for it.",
             )
         )
     if state is State.RUNNING:
         life = last_sign(facts)
         if life is not None and facts.now - life >= limits.warn_silence:
             out.append(
-                Warned("no-sign-of-life", f"No sign of life for {_minutes(facts.now - life)}; RELION may have died.")
+                Warned(
+                    "no-sign-of-life",
+                    f"No sign of life for {_minutes(facts.now - life)}; RELION may have died. Restart it if movies are "
+                    "still coming, or ask the facility's staff to look at the cluster.",
+                )
             )
         launch = facts.launch
         if launch is not None and launch.seen_running_at is not None and facts.look is not None and not facts.seen_now:

@@ -12,7 +12,7 @@ from app.data_collections.schemas import DataCollectionBody, MoviesBody
 from app.http.schemas import MAX_ID, Body, Request
 from app.processing_jobs.launching import Check, Launched, Order
 from app.processing_jobs.relion import RelionParameters, StoredParameters
-from app.processing_jobs.rules import Program, State
+from app.processing_jobs.rules import Program, State, since
 from app.processing_jobs.targets import MoviesRequest
 from app.processing_jobs.watching import Watched
 from app.visits.rules import Visit
@@ -276,6 +276,7 @@ class JobBody(Body):
     automatic: bool | None
     record_timestamp: datetime
     state: State
+    since: datetime = Field(description="since when, as far as that is known; of an ended job when it ended")
     reason: str = Field(description="one sentence that says why")
     blocking: bool = Field(description="whether another launch must wait for it or replace it")
     launch: LaunchRecordBody | None = Field(description="null for a job that was launched elsewhere")
@@ -299,6 +300,7 @@ class JobBody(Body):
             automatic=job.automatic,
             record_timestamp=facts.recorded,
             state=judged.state,
+            since=since(facts, judged.state),
             reason=judged.reason,
             blocking=watched.blocking,
             launch=None

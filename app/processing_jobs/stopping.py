@@ -8,7 +8,7 @@ after the last.
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,7 @@ from app.access.identity import Person
 from app.errors import Conflict, FieldError
 from app.processing_jobs import idempotency, repository
 from app.processing_jobs.repository import Job
-from app.processing_jobs.rules import ENDED, Facts, status
+from app.processing_jobs.rules import Facts, status
 from app.resources import Resources
 from app.settings import StopSettings
 from app.zocalo import outbox
@@ -53,7 +53,7 @@ def stop(resources: Resources, person: Person, job_id: int) -> None:
         (job,) = repository.list_jobs(session, settings, [job_id])
         _require_stoppable(job, settings.broker.recipes)
         if job.facts.stop is not None:
-            return "asked before"
+            return "asked before"  # also where it was given up: that is no end, and new signs of life revive it
         return ask(session, job, person.login, settings.stop, replaced_by=None)
 
     how = resources.database.write(work)
@@ -84,9 +84,19 @@ def sweep(resources: Resources) -> None:
     with resources.database.read() as session:
         due = repository.list_due_stops(session, AT_ONCE)
     for job_id, dcid in due:
-        _sweep_one(resources, job_id, dcid)
+        try:
+            _sweep_one(resources, job_id, dcid)
+        except Exception:
+            # One that cannot be handled must not hold up the others, as the oldest it would be first again.
+            log.exception("the stop of job %d cannot be repeated now", job_id)
+            _look_again_later(resources, job_id)
     if due:
         resources.wake()
+
+
+def _look_again_later(resources: Resources, job_id: int) -> None:
+    due_at = datetime.now(UTC) + RECHECK
+    resources.database.write(lambda session: repository.set_stop_due(session, job_id, due_at))
 
 
 def forget_old_keys(resources: Resources) -> None:
@@ -130,8 +140,8 @@ def next_step(facts: Facts, settings: StopSettings) -> tuple[bool, datetime | No
 
 def _require_stoppable(job: Job, recipes: tuple[str, ...]) -> None:
     facts = job.facts
-    state = status(facts).state
-    if state in ENDED:
+    if facts.ended:
+        state = status(facts).state
         detail = f"Job {facts.job_id} has ended already: it is {state}. There is nothing to stop."
         raise JobEnded(
             detail, errors=[FieldError("jobId", f"is {state}")], processingJobId=facts.job_id, state=str(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.access.identity import Person
@@ -42,7 +43,8 @@ def get_job(resources: Resources, person: Person, job_id: int) -> Watched:
     with resources.database.read() as session:
         _, visit = repository.get_visit_of(session, resources.settings, person, job_id)
         (job,) = evidence.list_jobs(session, resources, [job_id])
-    return _watch(resources, job, visit)
+    (watched,) = _watch(resources, [job], visit, ended_too=True)
+    return watched
 
 
 def list_jobs_of_collection(resources: Resources, person: Person, dcid: int, *, limit: int, page: int) -> Page:
@@ -57,7 +59,7 @@ def list_jobs_of_collection(resources: Resources, person: Person, dcid: int, *, 
         total = repository.count_of_collection(session, dcid, recipes)
         ids = repository.list_ids_of_collection(session, dcid, recipes, limit=limit, page=page)
         jobs = evidence.list_jobs(session, resources, ids)
-    return Page(total, [_watch(resources, job, visit) for job in jobs])
+    return Page(total, _watch(resources, jobs, visit, ended_too=False))
 
 
 def list_collections_of_visit(
@@ -74,15 +76,9 @@ def list_collections_of_visit(
         total, collections = data_collections.list_of_visit(session, settings, visit, limit=limit, page=page)
         dcids = [collection.dcid for collection in collections]
         latest = repository.find_latest_ids(session, dcids, settings.broker.recipes) if dcids else {}
-        by_dcid = {job.facts.dcid: job for job in evidence.list_jobs(session, resources, list(latest.values()))}
-    return (
-        total,
-        [
-            (collection, _watch(resources, by_dcid[collection.dcid], visit) if collection.dcid in by_dcid else None)
-            for collection in collections
-        ],
-        visit,
-    )
+        jobs = evidence.list_jobs(session, resources, list(latest.values()))
+    watched = {one.job.facts.dcid: one for one in _watch(resources, jobs, visit, ended_too=False)}
+    return total, [(collection, watched.get(collection.dcid)) for collection in collections], visit
 
 
 def get_collection(resources: Resources, person: Person, dcid: int) -> tuple[DataCollection, Watched | None, Visit]:
@@ -96,7 +92,7 @@ def get_collection(resources: Resources, person: Person, dcid: int) -> tuple[Dat
         collection, visit = data_collections.get(session, settings, person, dcid)
         latest = repository.find_latest_ids(session, [dcid], settings.broker.recipes)
         jobs = evidence.list_jobs(session, resources, list(latest.values()))
-    return collection, (_watch(resources, jobs[0], visit) if jobs else None), visit
+    return collection, next(iter(_watch(resources, jobs, visit, ended_too=False)), None), visit
 
 
 def get_parameters(resources: Resources, person: Person, job_id: int) -> relion.StoredParameters:
@@ -110,8 +106,16 @@ def get_parameters(resources: Resources, person: Person, job_id: int) -> relion.
         return relion.read(repository.find_parameters(session, job_id))
 
 
-def _watch(resources: Resources, job: Job, visit: Visit) -> Watched:
-    """Look at the run's directory and judge."""
-    job = evidence.with_seen(job, evidence.look(resources, job, visit))
-    judged = status(job.facts)
-    return Watched(job, judged, blocks(job.facts, judged.state, resources.settings.broker.recipes), visit)
+def _watch(resources: Resources, jobs: Sequence[Job], visit: Visit, *, ended_too: bool) -> list[Watched]:
+    """Look at the runs' directories and judge.
+
+    Args:
+        ended_too: whether to look at those of jobs that have ended, where a sentinel would be worth a warning.
+    """
+    seen = evidence.look(resources, [job for job in jobs if ended_too or not job.facts.ended], visit)
+    out = []
+    for known in jobs:
+        job = evidence.with_seen(known, seen.get(known.facts.job_id))
+        judged = status(job.facts)
+        out.append(Watched(job, judged, blocks(job.facts, judged.state, resources.settings.broker.recipes), visit))
+    return out

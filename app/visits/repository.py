@@ -53,7 +53,8 @@ def get_visit(session: Session, settings: Settings, person: Person, ref: VisitRe
         if visit.ref == ref:  # ISPyB's collation ignores case and trailing spaces
             return visit
     raise VisitNotFound(
-        f"There is no visit {ref} on an electron microscope that you may see. Check how it is written.",
+        f"There is no visit {ref} on an electron microscope that you may see. Check how it is written, "
+        "or ask your local contact to add you to it.",
         errors=[FieldError("visit", "no such visit")],
     )
 

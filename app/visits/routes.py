@@ -15,7 +15,10 @@ router = APIRouter(tags=["visits"])
 
 
 @router.get(
-    "/visits/{visit}", operation_id="getVisit", summary="A visit: beamline, dates, directory", responses=responses(404)
+    "/visits/{visit}",
+    operation_id="getVisit",
+    summary="A visit: beamline, dates, directory",
+    responses=responses(403, 404),
 )
 def get_visit(visit: VisitText, resources: ResourcesDep, person: PersonDep) -> VisitBody:
     """Whether processing may be started for this visit, and if not, why not."""

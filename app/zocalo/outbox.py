@@ -178,7 +178,9 @@ def mark_failed(session: Session, message: Claimed, error: str, *, pause: float,
     values: dict[str, object] = {"last_error": error[:255], "due_at": now + timedelta(seconds=pause)}
     if not written and message.attempted_at is None:
         values["attempted_at"] = None
-    session.execute(sa.update(outbox).where(outbox.c.id == message.id).values(values))
+    # Only while the claim is this relay's: another may have claimed it since, and be sending.
+    still_mine = sa.and_(outbox.c.id == message.id, outbox.c.open == 1, outbox.c.attempts == message.attempts + 1)
+    session.execute(sa.update(outbox).where(still_mine).values(values))
 
 
 def note_trouble(session: Session, error: str) -> None:

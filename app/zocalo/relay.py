@@ -46,12 +46,13 @@ class Relay:
         """There is something in the outbox."""
         self._woken.set()
 
-    def stop(self, timeout: float = 10.0) -> None:
+    def stop(self) -> None:
         """Finish the message in hand and end."""
         self._ending.set()
         self._woken.set()
-        self._thread.join(timeout)
-        self._transport.close()
+        self._thread.join(3 * self._transport.patience)
+        if not self._thread.is_alive():  # otherwise a receipt may be on its way
+            self._transport.close()
 
     def join(self) -> None:
         """Wait until somebody stops it."""
@@ -61,9 +62,13 @@ class Relay:
     def _run(self) -> None:
         while not self._ending.is_set():
             try:
-                self._connect()
-                while not self._ending.is_set() and (message := self._claim()) is not None:
-                    self._deliver(message)
+                self._transport.connect()
+                while not self._ending.is_set():
+                    begun = time.monotonic()
+                    if (message := self._claim()) is None:
+                        break
+                    self._deliver(message, begun)
+                self._all_is_well()
                 self._woken.wait(self._settings.sweep_seconds)
                 self._woken.clear()
             except TransportError as error:
@@ -76,21 +81,20 @@ class Relay:
                 log.exception("relay: unexpected error")
                 self._ending.wait(1.0)
 
-    def _connect(self) -> None:
-        self._transport.connect()
+    def _all_is_well(self) -> None:
+        """A message was confirmed, or there is none: a broker that only lets one connect has proved nothing."""
         if self.trouble is not None:
-            log.info("relay: connected to the broker")
+            log.info("relay: the broker is there")
         self.trouble, self._failures = None, 0
         metrics.broker_connected.set(1)
 
     def _claim(self) -> Claimed | None:
         return self._database.write(lambda session: outbox.claim(session, self._settings.claim_seconds))
 
-    def _deliver(self, message: Claimed) -> None:
-        claimed = time.monotonic()
+    def _deliver(self, message: Claimed, claimed: float) -> None:
         try:
             self._transport.connect()
-            if time.monotonic() - claimed > self._settings.claim_seconds / 2:
+            if time.monotonic() - claimed + self._transport.patience > self._settings.claim_seconds:
                 raise TransportError("the claim is too old to send", written=False)  # another relay may have it soon
             self._transport.send(message.body, headers(message.login, message.message_id))
         except TransportError as error:
@@ -99,13 +103,19 @@ class Relay:
             self._settle(
                 lambda: self._database.write(
                     lambda session: outbox.mark_failed(
-                        session, message, reason, pause=self._pause(message.attempts), written=written
+                        # Longer than the pause for the broker, so that other messages have their turn before.
+                        session,
+                        message,
+                        reason,
+                        pause=self._pause(message.attempts) + 1.0,
+                        written=written,
                     )
                 )
             )
             raise
         metrics.sends.labels(message.kind, "confirmed").inc()
         self._settle(lambda: self._database.write(lambda session: outbox.mark_sent(session, message.id)))
+        self._all_is_well()
         log.info("sent the %s of job %d (message %s)", message.kind, message.job_id, message.message_id)
 
     def _settle(self, note: Callable[[], None]) -> None:

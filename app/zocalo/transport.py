@@ -29,7 +29,13 @@ class TransportError(Exception):
 
 
 class Transport(Protocol):
-    """A way to the broker, used by one relay."""
+    """A way to the broker, used by one relay.
+
+    Args:
+        patience: seconds that one ``connect`` or one ``send`` may take.
+    """
+
+    patience: float
 
     def connect(self) -> None:
         """Be connected; do nothing if that is so already.
@@ -103,6 +109,7 @@ class StompTransport:
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
+        self.patience = max(settings.connect_timeout, settings.receipt_timeout)
         self._connection: stomp.StompConnection12 | None = None
         self._listener = _Listener()
 
@@ -165,6 +172,8 @@ class StompTransport:
 
 class SpoolTransport:
     """The demo's broker: a folder. A message is a file that appears whole, and the file is its receipt."""
+
+    patience = 1.0
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

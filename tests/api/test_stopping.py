@@ -259,3 +259,39 @@ def test_a_cancelled_start_whose_send_was_never_confirmed_is_closed_not_sent(
     assert after is not None
     assert after.kind == STOP
     assert after.id != held.id
+
+
+def test_a_stop_of_a_run_that_was_given_up_but_lives_is_no_conflict(
+    client: httpx.Client, resources: Resources, database: Database, running_job: int
+) -> None:
+    stopping.stop(resources, ANYBODY, running_job)
+    silence(database, running_job, 40)
+    pass_time(database, running_job, 16)
+
+    answer = client.post(f"/processing-jobs/{running_job}/stop")
+
+    assert answer.status_code == 202
+    assert stops(database, running_job) == 1
+
+
+def test_a_stop_that_cannot_be_handled_does_not_hold_up_the_others(
+    resources: Resources, database: Database, new_visit: MakeVisit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+    for _ in range(2):
+        job_id = make_job(database, make_collection(database, new_visit()))
+        make_program(database, job_id, recordTimeStamp=local_now() - timedelta(hours=12))
+        stopping.stop(resources, ANYBODY, job_id)
+        pass_time(database, job_id, 1)
+        jobs.append(job_id)
+    decide = stopping.next_step
+
+    def fails_for_the_first(facts: Any, settings: Any) -> Any:
+        assert facts.job_id != jobs[0]
+        return decide(facts, settings)
+
+    monkeypatch.setattr(stopping, "next_step", fails_for_the_first)
+
+    stopping.sweep(resources)
+
+    assert [stops(database, job_id) for job_id in jobs] == [1, 2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -96,3 +96,22 @@ def create(servers: Servers, name: str, dls: Path) -> Environment:
     database.dispose()
     Broker(servers.stomp_port, servers.amqp_port, servers.management_url).add_vhost(environment.vhost)
     return environment
+
+
+def at_revision(environment: Environment, revision: str) -> Environment:
+    """The same place with another schema, whose tables say that they are at this revision."""
+    other = replace(environment, schema=f"{environment.schema}_at_{revision}_{next(_numbers)}")
+    database = Database(other.settings(), pool_size=1)
+    migrating.upgrade(database)
+    database.dispose()
+    execute(environment, f"UPDATE `{other.schema}`.alembic_version SET version_num = '{revision}'")
+    return other
+
+
+def execute(environment: Environment, *statements: str) -> None:
+    """Run these statements as administrator."""
+    engine = sa.create_engine(environment.servers.database_url())
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+    engine.dispose()

@@ -368,6 +368,8 @@ def test_a_poisoned_message_does_not_hold_up_the_others(database: Database, envi
     sent: list[int] = []
 
     class Refuses:
+        patience = 1.0
+
         def connect(self) -> None: ...
 
         def send(self, body: str, headers: dict[str, str]) -> None:
@@ -387,6 +389,50 @@ def test_a_poisoned_message_does_not_hold_up_the_others(database: Database, envi
     relay.stop()
 
     assert sorted(sent) == [2, 3, 4, 5]
+
+
+def test_a_broker_that_lets_connect_and_refuses_messages_is_not_hammered(
+    database: Database, environment: Environment
+) -> None:
+    connected: list[float] = []
+
+    class Refuses:
+        patience = 1.0
+
+        def connect(self) -> None:
+            connected.append(time.monotonic())
+
+        def send(self, body: str, headers: dict[str, str]) -> None:
+            raise TransportError("memory alarm", written=True)
+
+        def close(self) -> None: ...
+
+    for number in range(1, 21):
+        enqueue(database, number, number, "g")
+    relay = Relay(database, Refuses(), settings(environment, "stomp://x").relay)
+
+    relay.start()
+    time.sleep(4)
+    trouble = relay.trouble
+    relay.stop()
+
+    assert trouble == "memory alarm"
+    assert len(connected) <= 12  # two for each try, and pauses of 0.5, 1, 2, 2, … seconds between
+
+
+def test_a_relay_whose_claim_has_passed_to_another_does_not_call_the_message_unsent(
+    database: Database, environment: Environment
+) -> None:
+    enqueue(database, 7, 7, "g7")
+    first = database.write(lambda session: outbox_module.claim(session, -1))
+    second = database.write(lambda session: outbox_module.claim(session, 60))
+    assert first is not None
+    assert second is not None
+
+    database.write(lambda session: outbox_module.mark_failed(session, first, "late", pause=0, written=False))
+
+    assert database.write(lambda session: outbox_module.claim(session, 60)) is None
+    assert database.write(lambda session: outbox_module.cancel_start(session, 7)) is False
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_other_groups_of_the_same_name_do_not_disturb_each_other() -> None:
     settings = load({"EM_BROKER__CONNECT_TIMEOUT": "7", "EM_DATABASE__CONNECT_TIMEOUT": "8", "EM_THREADS": "9"})
 
     assert (settings.broker.connect_timeout, settings.database.connect_timeout) == (7, 8)
-    assert (settings.threads, settings.files.threads) == (9, 32)
+    assert (settings.threads, settings.files.threads) == (9, 64)
 
 
 def test_a_variable_that_is_empty_is_not_set() -> None:
@@ -141,7 +141,7 @@ def test_a_variable_that_is_empty_is_not_set() -> None:
 
 
 def test_what_is_shown_can_be_set_again() -> None:
-    settings = load({"EM_BROKER__RECIPES": "a,b", "EM_RELION__VOLTAGES": "80,300", "EM_FILES__ROOTS": "/a,/b"})
+    settings = load({"EM_BROKER__RECIPES": "relion,b", "EM_RELION__VOLTAGES": "80,300", "EM_FILES__ROOTS": "/a,/b"})
 
     assert load(shown(settings)).model_dump() == settings.model_dump()
 
@@ -275,6 +275,7 @@ def test_other_variables_are_none_of_our_business(name: str) -> None:
         ("EM_BROKER__DESTINATION", "processing_recipe"),
         ("EM_BROKER__DESTINATION", "/queue/two words"),
         ("EM_BROKER__RECIPES", ","),
+        ("EM_BROKER__RECIPES", "relion4"),
         ("EM_BROKER__HEARTBEAT", "0"),
         ("EM_RELAY__ENABLED", "maybe"),
         ("EM_RELAY__CLAIM_SECONDS", "5"),
@@ -293,6 +294,8 @@ def test_other_variables_are_none_of_our_business(name: str) -> None:
         ("EM_RELION__VOLTAGES", ","),
         ("EM_RELION__VOLTAGES", "200,high"),
         ("EM_RELION__VOLTAGES", "200;300"),
+        ("EM_RELION__VOLTAGES", "-200"),
+        ("EM_RELION__VOLTAGES", "0"),
         ("EM_VISIT_DIRECTORY", "relative/{visit}"),
         ("EM_VISIT_DIRECTORY", "/dls/data"),
         ("EM_VISIT_DIRECTORY", "/dls/{session}/{visit}"),
@@ -363,7 +366,10 @@ def test_a_list_with_several_wrong_items_gives_one_sentence() -> None:
 def test_what_each_allows_and_all_together_do_not_is_told_too() -> None:
     sentences = refused({"EM_RELAY__CLAIM_SECONDS": "6", "EM_BROKER__RECEIPT_TIMEOUT": "5"})
 
-    assert sentences == ["EM_RELAY__CLAIM_SECONDS must be more than a second above EM_BROKER__RECEIPT_TIMEOUT."]
+    assert sentences == [
+        "EM_RELAY__CLAIM_SECONDS must be more than a second above EM_BROKER__RECEIPT_TIMEOUT and "
+        "EM_BROKER__CONNECT_TIMEOUT."
+    ]
     assert load({"EM_RELAY__CLAIM_SECONDS": "6.1", "EM_BROKER__RECEIPT_TIMEOUT": "5"}).relay.claim_seconds == 6.1
 
 
@@ -503,6 +509,15 @@ def test_other_settings_of_the_database_stand_beside_ispyb_credentials(tmp_path:
 
     assert settings.database.sqlalchemy_url.host == "db"
     assert (settings.database.schema_name, settings.grace_hours) == ("other", 1)
+
+
+@pytest.mark.parametrize("name", ["EM_DATABASE__URL", "em_database__url"])
+def test_a_variable_that_is_empty_wins_over_nothing(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path / "ispyb.cfg", CREDENTIALS)
+
+    settings = load({"ISPYB_CREDENTIALS": path, name: ""})
+
+    assert settings.database.sqlalchemy_url.host == "db"
 
 
 @pytest.mark.parametrize("value", ["", None])

@@ -122,6 +122,7 @@ def job(number: int = 5, state: str = "running", **changes: Any) -> dict[str, An
         "automatic": False,
         "recordTimestamp": NOON,
         "state": state,
+        "since": NOON,
         "reason": f"It is {state}.",
         "blocking": state not in ("succeeded", "failed", "stopped"),
         "launch": {

@@ -68,11 +68,8 @@ def test_status_of_a_job_from_elsewhere(run: Run, service: PlayedService, capsys
 @pytest.mark.parametrize(
     ("answer", "line"),
     [
-        (job(5, "running", programs=[program()]), "since       2021-02-25 12:01:00+00:00"),
-        (
-            job(5, "succeeded", programs=[program(1, processingEndTime="2021-02-25T13:00:00+00:00")]),
-            "ended       2021-02-25 13:00:00+00:00",
-        ),
+        (job(5, "running", since="2021-02-25T12:01:00Z"), "since       2021-02-25 12:01:00+00:00"),
+        (job(5, "succeeded", since="2021-02-25T13:00:00Z"), "ended       2021-02-25 13:00:00+00:00"),
         (job(5, "queued"), "since       2021-02-25 12:00:00+00:00"),
     ],
 )

@@ -276,6 +276,14 @@ def test_software_of_a_template(template: str, software: str) -> None:
     assert software_of(template) == software
 
 
+@pytest.mark.parametrize(
+    ("directory", "software"),
+    [("raw/Frames", "SerialEM"), ("raw/Frames/", "SerialEM"), ("raw", "EPU"), ("raw/Frames/later", "EPU")],
+)
+def test_serial_em_is_known_by_its_folder_also_if_that_is_the_directory(directory: str, software: str) -> None:
+    assert parse(directory, "*.tif").software == software
+
+
 # The same files.
 
 

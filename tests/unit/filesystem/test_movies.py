@@ -216,7 +216,18 @@ def test_links_that_lead_out_of_the_visit_are_refused(visit: Path, tmp_path: Pat
     found = raw(visit, "GridSquare_*/Data/*.tiff")
 
     assert found.movie is None
-    assert found.outside == visit / ("raw" if link == "raw" else "raw/GridSquare_1/Data/movie.tiff")
+    assert found.outside == visit / link
+
+
+def test_a_link_out_of_the_visit_is_refused_also_beside_movies_that_stay(visit: Path, tmp_path: Path) -> None:
+    for square in (1, 3):
+        put(visit / f"raw/GridSquare_{square}/Data/movie.tiff")
+    put(tmp_path / "cm28212-2/raw/GridSquare_2/Data/movie.tiff")
+    (visit / "raw/GridSquare_2").symlink_to(tmp_path / "cm28212-2/raw/GridSquare_2")
+
+    found = raw(visit, "GridSquare_*/Data/*.tiff")
+
+    assert found.outside == visit / "raw/GridSquare_2"
 
 
 def test_a_link_to_a_visit_whose_name_begins_alike_leads_out(visit: Path, tmp_path: Path) -> None:

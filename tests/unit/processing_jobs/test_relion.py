@@ -258,7 +258,20 @@ def test_what_is_no_object_is_refused(body: object) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["gain.mrc", "gain", "Gain 2021.tif", "x" * 255, "gén_50€.mrc", "a..b", "gain.mrc~", "%2e%2e", "~", "$HOME", "C:"],
+    [
+        "gain.mrc",
+        "gain",
+        "Gain 2021.tif",
+        "x" * 255,
+        "é" * 127,
+        "gén_50€.mrc",
+        "a..b",
+        "gain.mrc~",
+        "%2e%2e",
+        "~",
+        "$HOME",
+        "C:",
+    ],
     ids=lambda name: name[:20],
 )
 def test_a_file_name_is_accepted_for_the_gain_reference(name: str) -> None:
@@ -273,13 +286,15 @@ def test_a_file_name_is_accepted_for_the_gain_reference(name: str) -> None:
         pytest.param("", id="empty"),
         pytest.param("x" * 256, id="too long"),
         pytest.param("x" * 1_000_000, id="far too long"),
+        pytest.param("é" * 128, id="too long for a file system, which counts bytes"),
         pytest.param("a/gain.mrc", id="slash"),
         pytest.param("/etc/passwd", id="absolute"),
         pytest.param("../../etc/passwd", id="climbing"),
         pytest.param("..", id="parent"),
         pytest.param(".", id="itself"),
         pytest.param("../", id="parent with slash"),
-        pytest.param("..\\gain.mrc", id="backslash"),
+        pytest.param("a\\gain.mrc", id="backslash"),
+        pytest.param("..\\gain.mrc", id="climbing with a backslash"),
         pytest.param(".hidden", id="hidden"),
         pytest.param("-rf", id="an option"),
         pytest.param(" gain.mrc", id="space before"),
@@ -422,6 +437,16 @@ def test_sizes_that_were_given_stand() -> None:
     parameters = completed(maskDiameter=123.5, boxSize=400, downsampledBoxSize=100)
 
     assert (parameters.mask_diameter, parameters.box_size, parameters.downsampled_box_size) == (123.5, 400, 100)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [48, 64, 96, 128, 160, 192, 256, 288, 300, 320, 360, 384, 400, 420, 450, 480, 512, 640, 768, 896, 1024],
+)
+def test_the_downsampled_box_is_the_first_good_size_whose_pixels_are_small_enough(size: int) -> None:
+    parameters = completed(boxSize=1024, pixelSize=4.24 * size / 1024)
+
+    assert parameters.downsampled_box_size == size
 
 
 def test_the_downsampled_box_follows_from_a_box_that_was_given() -> None:
@@ -646,7 +671,7 @@ def random_parameters(chance: random.Random, *, digits: int) -> RelionParameters
         "pixelSize": number(1.1, 100),
         "dosePerFrame": number(0.01, 5),
         "motionCorrectionBinning": chance.choice([1, 2]),
-        "gainReferenceFile": "".join(chance.choices(CHARACTERS, k=chance.randint(1, 255))),
+        "gainReferenceFile": "".join(chance.choices(CHARACTERS, k=chance.randint(1, 85))),
         "eerGrouping": chance.randint(1, 100_000),
         "minimumDiameter": number(0.1, maximum - 1),
         "maximumDiameter": maximum,

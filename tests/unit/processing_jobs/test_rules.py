@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from app.filesystem.sentinel import SentinelLook
 from app.processing_jobs.rules import (
     ENDED,
     Facts,
@@ -440,11 +441,37 @@ LONG_AGO = stop(asked_at=ago(minutes=20))
             id="its files do not answer: they may be changing",
         ),
         pytest.param(
+            facts(stop=stop(asked_at=ago(hours=23, minutes=59)), unknown="no answer"),
+            False,
+            id="its files do not answer for nearly a day",
+        ),
+        pytest.param(
+            facts(stop=stop(asked_at=ago(hours=24)), unknown="no answer"), True, id="its files do not answer for a day"
+        ),
+        pytest.param(
+            facts(stop=stop(asked_at=ago(hours=30)), unknown="no answer", last_result=ago(hours=23)),
+            False,
+            id="its files do not answer, but a result was written within the day",
+        ),
+        pytest.param(
+            facts(
+                stop=stop(asked_at=ago(minutes=9)),
+                unknown="no answer",
+                limits=Limits(pickup=timedelta(minutes=1), give_up=timedelta(minutes=10)),
+            ),
+            False,
+            id="no answer of its files never shortens the time",
+        ),
+        pytest.param(
             facts(stop=LONG_AGO, programs=[running(**SILENT | {"end": ago(minutes=-3)})]),
             False,
             id="alive: by a clock that is ahead of ours",
         ),
-        pytest.param(facts(stop=LONG_AGO, programs=[failure(**SILENT)]), False, id="it has ended: nothing to give up"),
+        pytest.param(
+            facts(stop=LONG_AGO, programs=[failure(**SILENT, end=ago(hours=2))]),
+            False,
+            id="it has ended: nothing to give up",
+        ),
         pytest.param(
             facts(stop=stop(asked_at=ago(minutes=5)), limits=Limits(give_up=timedelta(minutes=5))),
             True,
@@ -642,6 +669,19 @@ def test_the_three_last_states_are_ends() -> None:
             ago(seconds=20),
             id="stopping: since asked",
         ),
+        pytest.param(facts(programs=[success(end=ago(seconds=20))]), ago(seconds=20), id="succeeded: since its end"),
+        pytest.param(facts(programs=[failure(end=ago(seconds=20))]), ago(seconds=20), id="failed: since its end"),
+        pytest.param(
+            facts(programs=[failure(end=ago(seconds=20))], stop=stop(asked_at=ago(seconds=25))),
+            ago(seconds=20),
+            id="stopped: since its end",
+        ),
+        pytest.param(
+            facts(programs=[failure(end=ago(seconds=20)), success(end=ago(seconds=10)), failure(end=None)]),
+            ago(seconds=10),
+            id="ended: since the last end",
+        ),
+        pytest.param(facts(programs=[success(end=None)]), LAUNCHED, id="ended: nobody knows when"),
     ],
 )
 def test_since_when(known: Facts, expected: datetime) -> None:
@@ -736,6 +776,7 @@ NO_GAIN = {"gain_reference": "/dls/gain.mrc", "gain_reference_missing": True}
             facts(programs=[program(recorded=ago(hours=3))]), [], id="a queue may be silent: the cluster may be full"
         ),
         pytest.param(facts(programs=[success(**QUIET)]), [], id="a job that has ended may be silent"),
+        pytest.param(facts(look=SentinelLook(True)), [], id="nothing to count the silence from"),
         # The files.
         pytest.param(facts(unknown="did not answer"), ["files-unknown"], id="files unknown: submitted"),
         pytest.param(facts(programs=[running()], unknown="no answer"), ["files-unknown"], id="files unknown: running"),

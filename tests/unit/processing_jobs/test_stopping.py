@@ -162,6 +162,15 @@ def test_next_step(known: Facts, step: tuple[bool, datetime | None]) -> None:
     assert next_step(known, SETTINGS) == step
 
 
+@pytest.mark.parametrize(("messages", "pause"), [(1, 60), (2, 120), (3, 240), (4, 480), (5, 960)])
+def test_the_pause_that_follows_is_twice_the_last(messages: int, pause: float) -> None:
+    settings = StopSettings(repeat_seconds=PAUSE, messages=6)
+
+    step = next_step(stopping(*sent(*[5000.0] * messages)), settings)
+
+    assert step == (True, NOW + timedelta(seconds=pause))
+
+
 def follow(known: Facts, settings: StopSettings, *, hours: float, tick: float = 10) -> list[float]:
     """When stop messages leave, in seconds after the first, if each is sent the moment it is queued."""
     assert known.stop is not None
