@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="answer requests, with a relay inside")
     _add_address(serve)
-    serve.add_argument("--workers", type=int, default=1, help="processes (default 1; one only on SQLite)")
+    serve.add_argument("--workers", type=_between(1, 64), default=1, help="processes (default 1; one only on SQLite)")
     serve.add_argument("--no-relay", action="store_true", help="leave sending to 'synchweb-em relay'")
     serve.set_defaults(run=_on_server("serve"))
 
@@ -93,9 +93,18 @@ def _on_server(name: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not least <= (value := int(text)) <= most:
+            raise argparse.ArgumentTypeError(f"must be {least} to {most}, not {text}")
+        return value
+
+    return parse
+
+
 def _add_address(command: argparse.ArgumentParser) -> None:
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
-    command.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
+    command.add_argument("--port", type=_between(1, 65535), default=8000, help="port to listen on (default 8000)")
 
 
 if __name__ == "__main__":

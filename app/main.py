@@ -156,8 +156,6 @@ def check(settings: Settings, database: Database, *, host: str, workers: int) ->
         )
     if settings.broker.is_embedded and not settings.relay.enabled:
         sentences.append("EM_BROKER__URL is embedded:// and the relay is off: nobody would send anything.")
-    if workers < 1:
-        sentences.append("At least one worker is needed.")
     if database.is_sqlite and workers > 1:
         sentences.append("SQLite admits one worker; use MariaDB for more.")
     sentences += _check_database(settings, database)

@@ -14,7 +14,7 @@ sends = Counter(
     "em_messages_total", "Messages for Zocalo, by kind and by whether the broker confirmed.", ["kind", "outcome"]
 )
 broker_connected = Gauge(
-    "em_broker_connected", "1 while the relay is connected to the broker.", multiprocess_mode="max"
+    "em_broker_connected", "1 while the relay is connected to the broker.", multiprocess_mode="mostrecent"
 )
 retries = Counter("em_transaction_retries_total", "Transactions that ran again after a lock wait or a deadlock.")
 looks = Counter("em_file_looks_total", "Looks at the visits' file system, by outcome.", ["outcome"])

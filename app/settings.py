@@ -307,7 +307,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = FromEnvironment(**credentials.defaults(environ, given))
     except ValidationError as error:
-        raise SettingsError(*sentences, *map(_sentence, error.errors(include_input=False))) from None
+        raise SettingsError(*sentences, *_sentences(error)) from None
     sentences += _contradictions(settings)
     if sentences:
         raise SettingsError(*sentences)
@@ -346,9 +346,13 @@ def _shown(name: str, value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _sentence(error: Any) -> str:
-    name = "EM_" + "__".join(str(part).upper() for part in error["loc"])
-    return f"{name}: {error['msg'].removeprefix('Value error, ')}."
+def _sentences(error: ValidationError) -> list[str]:
+    """One sentence for each variable; the items of a list are no variables."""
+    out: dict[str, str] = {}
+    for item in error.errors(include_input=False):
+        name = "EM_" + "__".join(part.upper() for part in item["loc"] if isinstance(part, str))
+        out.setdefault(name, f"{name}: {item['msg'].removeprefix('Value error, ')}.")
+    return list(out.values())
 
 
 def _contradictions(settings: Settings) -> list[str]:

@@ -29,12 +29,14 @@ class SentinelLook:
     Args:
         directory: whether it exists.
         sentinels: files named ``RUNNING_…``.
+        has_run: whether RELION has noted jobs there. Without a sentinel beside it, a run that wrote one is over.
         newest: when something in it was last seen to change.
     """
 
     directory: bool
     sentinels: tuple[Sentinel, ...] = ()
     newest: datetime | None = None
+    has_run: bool = False
 
 
 def look(directory: Path) -> SentinelLook:
@@ -43,7 +45,7 @@ def look(directory: Path) -> SentinelLook:
     Raises:
         OSError: it is there but cannot be read.
     """
-    sentinels = []
+    sentinels, has_run = [], False
     try:
         newest = os.stat(directory).st_mtime
         with os.scandir(directory) as entries:
@@ -55,8 +57,10 @@ def look(directory: Path) -> SentinelLook:
                 except FileNotFoundError:
                     continue  # RELION has just removed it
                 newest = max(newest, changed)
+                has_run = has_run or entry.name.startswith(SUBMITTED_JOBS)
                 if entry.name.startswith(RUNNING):
                     sentinels.append(Sentinel(entry.name, datetime.fromtimestamp(changed, UTC)))
     except (FileNotFoundError, NotADirectoryError):
         return SentinelLook(directory=False)
-    return SentinelLook(True, tuple(sorted(sentinels, key=lambda s: s.name)), datetime.fromtimestamp(newest, UTC))
+    found = tuple(sorted(sentinels, key=lambda sentinel: sentinel.name))
+    return SentinelLook(True, found, datetime.fromtimestamp(newest, UTC), has_run)

@@ -261,8 +261,9 @@ def blocks(facts: Facts, state: State, recipes: Collection[str]) -> bool:
 
 
 def forgotten(facts: Facts) -> bool:
-    """Whether no program has registered for so long after the start was sent that nobody waits for it any more."""
-    return not facts.programs and facts.now - _sent(facts) >= facts.limits.pickup
+    """Whether no program has registered, and nothing was seen of a run, for so long that nobody waits any more."""
+    heard = max(filter(None, [_sent(facts), last_sign(facts)]))
+    return not facts.programs and facts.now - heard >= facts.limits.pickup
 
 
 def since(facts: Facts, state: State) -> datetime:
@@ -290,6 +291,14 @@ def _minutes(span: timedelta) -> str:
     if minutes >= 120:
         return f"{minutes // 60} hours"
     return f"{minutes} minute{'' if minutes == 1 else 's'}" if minutes else f"{span.total_seconds():.0f} seconds"
+
+
+def _sentinel_gone(facts: Facts) -> bool:
+    """Whether a run that was seen is not there any more, or has left without the sentinel that it once wrote."""
+    if facts.look is None or facts.launch is None:
+        return False
+    vanished = facts.launch.seen_running_at is not None and not facts.look.directory
+    return vanished or (facts.look.has_run and not facts.look.sentinels)
 
 
 def _warnings(facts: Facts, state: State) -> list[Warned]:
@@ -343,11 +352,12 @@ def _warnings(facts: Facts, state: State) -> list[Warned]:
                     "still coming, or ask the facility's staff to look at the cluster.",
                 )
             )
-        launch = facts.launch
-        if launch is not None and launch.seen_running_at is not None and facts.look is not None and not facts.seen_now:
+        if _sentinel_gone(facts):
             out.append(
                 Warned(
-                    "sentinel-gone", "Its directory and sentinel have gone, but ISPyB has no outcome; it may have died."
+                    "sentinel-gone",
+                    "Its sentinel has gone, but ISPyB has no outcome: RELION has ended or died, and nobody said so. "
+                    "Look at its results directory; stop the job if nothing happens there.",
                 )
             )
     if facts.gain_reference_missing and state not in ENDED:

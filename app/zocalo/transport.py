@@ -139,7 +139,7 @@ class StompTransport:
         except (StompException, OSError) as error:
             self.close()
             raise TransportError(
-                f"cannot connect to {address.host}:{address.port} ({error or type(error).__name__})", written=False
+                f"cannot connect to {address.host}:{address.port} ({str(error) or type(error).__name__})", written=False
             ) from error
         if not self._listener.wait_connected(self._settings.connect_timeout):
             reason = self._listener.trouble or f"no answer within {self._settings.connect_timeout:g} s"
@@ -156,7 +156,7 @@ class StompTransport:
             connection.send(self._settings.destination, body, headers={**headers, "receipt": receipt})
         except (StompException, OSError) as error:
             self.close()
-            raise TransportError(f"sending failed ({error or type(error).__name__})", written=True) from error
+            raise TransportError(f"sending failed ({str(error) or type(error).__name__})", written=True) from error
         if not listener.wait_receipt(receipt, self._settings.receipt_timeout):
             reason = listener.trouble or f"no receipt within {self._settings.receipt_timeout:g} s"
             self.close()

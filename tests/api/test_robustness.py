@@ -71,6 +71,7 @@ def test_a_request_cannot_write_a_line_of_its_own_into_the_log(
 ) -> None:
     with caplog.at_level(logging.INFO, logger="app.access_log"):
         client.get("/visits/x%0A2026-11-22 INFO stopped by admin")
+        client.get("/visits/x")  # the line of the first is written after its answer, but before this one's
 
     assert caplog.messages
     assert not any("\n" in message for message in caplog.messages)

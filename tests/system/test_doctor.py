@@ -85,7 +85,7 @@ def test_the_command_prints_lines_and_nothing_else_and_its_exit_code_tells(envir
         ({"database": "nowhere"}, "there is no such database: correct the name in EM_DATABASE__URL"),
         ({"database": ""}, "names no database: add the name of ISPyB's to EM_DATABASE__URL"),
         ({"port": 1, "password": PASSWORD}, "nothing answers there: is MariaDB running"),
-        ({"port": 1, "query": {"passwd": PASSWORD}}, "nothing answers there: is MariaDB running"),
+        ({"port": 1, "query": {"password": PASSWORD}}, "nothing answers there: is MariaDB running"),
         ({"port": SILENT, "password": PASSWORD}, "something listens there and does not answer as MariaDB"),
     ],
     ids=[

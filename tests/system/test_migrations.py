@@ -21,7 +21,7 @@ from app.settings import Settings
 from tests.support import commands, rows
 from tests.support.environments import Environment, at_revision, execute
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(params=["mariadb", "sqlite"])

@@ -36,7 +36,7 @@ from tests.support.services import ServiceProcess, ServiceThread
 from tests.support.users import PASSWORD
 from tests.system.support import at_once
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 NOWHERE = "mysql+pymysql://root@127.0.0.1:1/ispyb"  # where no server listens
 NO_BROKER = "stomp://guest:guest@127.0.0.1:1?vhost=zocalo"
@@ -306,7 +306,18 @@ def test_config_prints_every_setting_and_no_password(environment: Environment) -
     assert len(ended.out.splitlines()) == len(settings.known_names())
 
 
-@pytest.mark.parametrize("arguments", [[], ["wibble"], ["serve", "--workers", "two"], ["doctor", "x"], ["sandbox"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["wibble"],
+        ["serve", "--workers", "two"],
+        ["serve", "--workers", "0"],
+        ["serve", "--port", "99999"],
+        ["doctor", "x"],
+        ["sandbox"],
+    ],
+)
 def test_usage_errors_have_an_exit_code_of_their_own(arguments: list[str]) -> None:
     ended = commands.run({}, *arguments)
 

@@ -66,7 +66,7 @@ def test_sentinels_come_in_the_order_of_their_names(run: Path) -> None:
 def test_the_list_of_submitted_jobs_is_a_sign_of_life_and_no_sentinel(run: Path) -> None:
     put(run, "RELION_IT_SUBMITTED_JOBS", NOON)
 
-    assert look(run) == SentinelLook(True, (), NOON)
+    assert look(run) == SentinelLook(True, (), NOON, has_run=True)
 
 
 def test_a_change_of_the_directory_is_a_sign_of_life(run: Path) -> None:

@@ -874,6 +874,48 @@ def test_when_to_warn_is_a_setting(limits: Limits, known: Facts, code: str) -> N
     assert [warned.code for warned in judged.warnings] == [code]
 
 
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (timedelta(seconds=20), "20 seconds"),
+        (timedelta(seconds=59), "59 seconds"),
+        (timedelta(seconds=60), "1 minute"),
+        (timedelta(seconds=119), "1 minute"),
+        (timedelta(minutes=2), "2 minutes"),
+        (timedelta(minutes=119, seconds=59), "119 minutes"),
+        (timedelta(minutes=120), "2 hours"),
+        (timedelta(hours=50), "50 hours"),
+    ],
+    ids=str,
+)
+def test_warnings_say_how_long_in_words(span: timedelta, words: str) -> None:
+    known = facts(start=waiting(), recorded=NOW - span, limits=Limits(warn_pickup=timedelta(seconds=1)))
+
+    (warned,) = status(known).warnings
+
+    assert f" for {words}." in warned.message
+
+
+# Times are kept in UTC and told in the facility's zone: in June London is an hour ahead.
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        pytest.param(facts(programs=[running(start=ago(hours=1))]), "08 Jun at 12:00", id="running"),
+        pytest.param(
+            facts(launch=launch(seen_running_at=ago(hours=12, minutes=30))), "08 Jun at 00:30", id="seen: the next day"
+        ),
+        pytest.param(facts(stop=stop(asked_at=ago(minutes=5))), "at 12:55", id="stopping"),
+    ],
+)
+def test_people_are_told_times_in_the_facilitys_zone(known: Facts, told: str) -> None:
+    judged = status(replace(known, zone=LONDON))
+
+    assert told in judged.reason
+    assert judged.state is status(known).state
+
+
 @pytest.mark.parametrize("judge", [status, given_up, last_sign, forgotten], ids=lambda judge: judge.__name__)
 def test_judging_changes_nothing_and_gives_the_same_twice(judge: Callable[[Facts], object]) -> None:
     known = facts(programs=[running()], stop=stop(), look=seen(RUNNING_RELION_IT))
