@@ -1,8 +1,8 @@
 """Stopping jobs: a stop is a wish that lasts until the job has ended.
 
 A start that was never claimed by a relay is cancelled in place and nothing is sent. Otherwise stop messages follow,
-repeated with pauses that double, at most ``EM_STOP__MESSAGES`` of them and one more for each program that registers
-after the last.
+repeated with pauses that double: at most ``EM_STOP__MESSAGES`` of them, one more for each program that registers after
+the last, and one more when a launch replaces a job that was asked to stop before.
 """
 
 from __future__ import annotations
