@@ -34,11 +34,25 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServiceThr
     monkeypatch.setattr(
         main, "_demo", lambda settings, database: [SimulatedZocalo(settings, database, seconds_per_movie=0.05)]
     )
+    with ServiceThread(new_sandbox(tmp_path)) as service:
+        yield service
+
+
+@pytest.fixture
+def idle_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServiceThread]:
+    """The same, but nothing picks jobs up: a run without movies would end, and free the next launch, within a race."""
+    monkeypatch.setattr(main, "_demo", lambda settings, database: [])
+    with ServiceThread(new_sandbox(tmp_path)) as service:
+        yield service
+
+
+def new_sandbox(folder: Path) -> Settings:
+    """The settings of a demo whose database was just made."""
     settings = Settings.model_validate(
         {
-            "database": {"url": f"sqlite:///{tmp_path}/em.sqlite"},
-            "broker": {"url": f"embedded://{tmp_path}/spool"},
-            "visit_directory": f"{tmp_path}/dls/{{beamline}}/data/{{year}}/{{visit}}",
+            "database": {"url": f"sqlite:///{folder}/em.sqlite"},
+            "broker": {"url": f"embedded://{folder}/spool"},
+            "visit_directory": f"{folder}/dls/{{beamline}}/data/{{year}}/{{visit}}",
             "stop": {"repeat_seconds": 2},
         }
     )
@@ -46,8 +60,7 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServiceThr
     migrating.upgrade(database)
     sandbox.create(database, settings)
     database.dispose()
-    with ServiceThread(settings) as service:
-        yield service
+    return settings
 
 
 def wait_for(client: httpx.Client, job_id: int, *states: str, seconds: float = 40) -> dict[str, Any]:
@@ -93,11 +106,11 @@ def test_a_restart_ends_the_old_run_and_the_new_one_succeeds(demo: ServiceThread
     assert new["launch"]["replaces"] == [first]
 
 
-def test_fifty_clients_on_sqlite_make_one_job_and_no_error(demo: ServiceThread, rounds: int) -> None:
-    database = demo.resources.database
-    with demo.client() as client:
+def test_fifty_clients_on_sqlite_make_one_job_and_no_error(idle_demo: ServiceThread, rounds: int) -> None:
+    database = idle_demo.resources.database
+    with idle_demo.client() as client:
         for number in range(rounds):
-            visit = made_visit(demo)
+            visit = made_visit(idle_demo)
             dcid = make_collection(database, visit, imageDirectory=f"{visit.directory}/raw{number}/")
             path, body = f"/data-collections/{dcid}/launch", {"parameters": parameters()}
 
