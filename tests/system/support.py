@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
+
+from tests.support.services import api_client
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -23,6 +25,18 @@ def at_once(clients: int, work: Callable[[int], T]) -> list[T]:
 
     with ThreadPoolExecutor(clients) as pool:
         return list(pool.map(run, range(clients)))
+
+
+def press_at_once(
+    port: int, many: int, path: str, body: dict[str, Any], headers: dict[str, str] | None = None
+) -> list[httpx.Response]:
+    """The button, pressed by so many clients at the same moment, each with a connection of its own."""
+
+    def press(_: int) -> httpx.Response:
+        with api_client(port) as client:
+            return client.post(path, json=body, headers=headers)
+
+    return at_once(many, press)
 
 
 def in_threads(threads: int, work: Callable[[A], T], items: Sequence[A]) -> list[T]:

@@ -18,7 +18,7 @@ from app.simulator.zocalo import SimulatedZocalo
 from tests.factories import MadeVisit, make_collection, make_visit, parameters
 from tests.support import rows
 from tests.support.services import ServiceThread
-from tests.system.support import at_once, statuses
+from tests.system.support import press_at_once, statuses
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -108,21 +108,14 @@ def test_a_restart_ends_the_old_run_and_the_new_one_succeeds(demo: ServiceThread
 
 def test_fifty_clients_on_sqlite_make_one_job_and_no_error(idle_demo: ServiceThread, rounds: int) -> None:
     database = idle_demo.resources.database
-    with idle_demo.client() as client:
-        for number in range(rounds):
-            visit = made_visit(idle_demo)
-            dcid = make_collection(database, visit, imageDirectory=f"{visit.directory}/raw{number}/")
-            path, body = f"/data-collections/{dcid}/launch", {"parameters": parameters()}
+    for number in range(rounds):
+        visit = made_visit(idle_demo)
+        dcid = make_collection(database, visit, imageDirectory=f"{visit.directory}/raw{number}/")
 
-            answers = press(client, path, body)
+        answers = press_at_once(idle_demo.port, 50, f"/data-collections/{dcid}/launch", {"parameters": parameters()})
 
-            assert statuses(answers) == {202: 1, 409: 49}
-            assert len(rows.jobs_of(database, dcid)) == 1
-
-
-def press(client: httpx.Client, path: str, body: dict[str, Any]) -> list[httpx.Response]:
-    """Fifty clients at once."""
-    return at_once(50, lambda _: client.post(path, json=body))
+        assert statuses(answers) == {202: 1, 409: 49}
+        assert len(rows.jobs_of(database, dcid)) == 1
 
 
 def made_visit(demo: ServiceThread) -> MadeVisit:
