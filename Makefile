@@ -9,7 +9,7 @@ BIN := .venv/bin
 .PHONY: run test check format soak openapi clean
 
 run: .venv/run
-	$(BIN)/synchweb-em demo --port $(PORT) --var $(VAR)
+	$(BIN)/synchweb-em demo --port $(PORT) --var "$(VAR)"
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
@@ -47,4 +47,5 @@ openapi: .venv/run
 	@touch $@
 
 clean:
-	rm -rf .venv $(VAR)
+	rm -rf .venv build
+	@if [ -e "$(VAR)/em.sqlite" ]; then rm -rf "$(VAR)"; fi

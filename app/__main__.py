@@ -63,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
 
     sandbox_command = commands.add_parser("sandbox", help="an ISPyB of one's own")
     create = sandbox_command.add_subparsers(metavar="create", required=True, parser_class=_Parser).add_parser(
-        "create", help="ISPyB's tables and demo rows on the empty database of EM_DATABASE__URL"
+        "create",
+        help="ISPyB's tables and demo rows on the empty database of EM_DATABASE__URL, movies in EM_VISIT_DIRECTORY",
     )
     create.set_defaults(run=_on_server("sandbox_create"))
 
@@ -95,7 +96,7 @@ def _on_server(name: str) -> Callable[[argparse.Namespace], int]:
 
 def _between(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not least <= (value := int(text)) <= most:
+        if not text.isdecimal() or not least <= (value := int(text)) <= most:
             raise argparse.ArgumentTypeError(f"must be {least} to {most}, not {text}")
         return value
 

@@ -122,6 +122,11 @@ def _ispyb(database: Database) -> str:
         trouble += _try(database, f"read {table.name}", sa.select(*columns).limit(0))
     for table, names in WRITTEN.items():
         trouble += _try(database, f"insert into {table.name}", _explained_insert(database, table, names))
+    if len(missing := {line for line in trouble if line.startswith("there is no table")}) == len({*WRITTEN, *READ}):
+        raise Trouble(
+            f"this database has none of ISPyB's tables ({len(missing)} are needed): correct the name in "
+            "EM_DATABASE__URL, or make a sandbox with 'synchweb-em sandbox create'"
+        )
     if trouble:
         raise Trouble(
             "; ".join(dict.fromkeys(trouble))

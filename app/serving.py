@@ -6,9 +6,11 @@ import argparse
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ def serve(arguments: argparse.Namespace) -> int:
     database = Database(loaded, pool_size=1)
     wiring.check(loaded, database, host=arguments.host, workers=arguments.workers)
     database.dispose()
+    _require_port(arguments.host, arguments.port)
     if arguments.workers == 1:
         return _listen(loaded, arguments.host, arguments.port)
     with tempfile.TemporaryDirectory(prefix="synchweb-em-metrics-") as folder:
@@ -53,7 +56,26 @@ def serve(arguments: argparse.Namespace) -> int:
 def worker() -> Any:
     """The application, for one of several workers: each is a process of its own."""
     logging.configure()
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
     return wiring.app_from_environment()
+
+
+def _end_with_parent(parent: int) -> None:
+    """A worker whose supervisor was killed would go on, hold the port, and nobody would know of it."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _require_port(host: str, port: int) -> None:
+    """Before anything else is begun: uvicorn would notice only after the relay has connected."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot listen on {host}:{port} ({error.strerror}): end what listens there, or take another port "
+            "(--port N, or PORT=N make run)."
+        ) from error
 
 
 def server_options() -> dict[str, Any]:
@@ -99,7 +121,8 @@ def relay(arguments: argparse.Namespace) -> int:
 def demo(arguments: argparse.Namespace) -> int:
     """A service with demo data and a simulated Zocalo and RELION."""
     var: Path = arguments.var.resolve()
-    (var / "dls").mkdir(parents=True, exist_ok=True)
+    _require_port(arguments.host, arguments.port)
+    _require_writable(var)
     # The settings of the environment stay out of it: a demo must never meet a real ISPyB or a real broker.
     loaded = settings.load(
         {
@@ -121,6 +144,19 @@ def demo(arguments: argparse.Namespace) -> int:
     return _listen(loaded, arguments.host, arguments.port)
 
 
+def _require_writable(var: Path) -> None:
+    try:
+        for folder in (var, var / "dls", var / "spool"):
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        if (database := var / "em.sqlite").exists():
+            database.open("r+b").close()
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot write below {var} ({error.strerror}): give a folder of your own with VAR=… make run, or --var."
+        ) from error
+
+
 def check(arguments: argparse.Namespace) -> int:
     """Check all that the service depends on."""
     loaded = settings.load()
@@ -131,10 +167,17 @@ def check(arguments: argparse.Namespace) -> int:
 def sandbox_create(arguments: argparse.Namespace) -> int:
     """ISPyB's tables and demo rows on an empty database."""
     loaded = settings.load()
+    if loaded.visit_directory == Settings().visit_directory:
+        raise SettingsError(
+            "EM_VISIT_DIRECTORY is not set: the demo's movies would be written where real visits are. Set it to a "
+            "folder of your own, such as /tmp/dls/{beamline}/data/{year}/{visit}."
+        )
     database = Database(loaded, pool_size=2)
     sandbox.create(database, loaded)
+    below = ", ".join(map(str, loaded.roots))
     sys.stdout.write(
-        "ISPyB's tables and the demo rows are there. Next: 'synchweb-em migrate', then 'synchweb-em serve'.\n"
+        f"ISPyB's tables and the demo rows are there, and the demo's movies below {below}. "
+        "Next: 'synchweb-em migrate', then 'synchweb-em serve'.\n"
     )
     return 0
 

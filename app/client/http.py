@@ -161,7 +161,8 @@ class Api:
                 reached=False,
             )
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-            advice = 'Start it with "make run" or give' if self._local else "Ask the facility's staff, or give"
+            advice = "Ask the facility's staff to start it"
+            advice += ' (the demo: "make run"), or give' if self._local else ", or give"
             return NoAnswer(
                 f"Cannot reach {self.url} ({reason.lower()}). Is the service running? {advice} its address with --url.",
                 again=True,

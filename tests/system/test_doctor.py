@@ -114,9 +114,8 @@ def test_a_database_that_cannot_be_used_is_named_and_the_rest_is_checked(
 def test_a_database_without_ispyb_is_told_from_missing_rights(environment: Environment) -> None:
     report = examine(environment.settings(database={"url": url(environment, database=environment.schema)}))
 
-    assert "there is no table Proposal" in report.wrong["ISPyB's tables"]
+    assert "this database has none of ISPyB's tables" in report.wrong["ISPyB's tables"]
     assert "correct the name in EM_DATABASE__URL" in report.wrong["ISPyB's tables"]
-    assert report.wrong["ISPyB's tables"].count("ProcessingJob;") == 1
 
 
 def test_our_tables_that_were_never_made_are_named(environment: Environment) -> None:

@@ -31,7 +31,10 @@ def test_without_a_service_every_command_exits_with_3(run_bare: Run, capsys: Cap
     code = run_bare(command, *words, "--url", "http://127.0.0.1:1")
 
     assert code == 3
-    assert 'Start it with "make run" or give its address with --url.' in capsys.readouterr().err
+    assert (
+        'Ask the facility\'s staff to start it (the demo: "make run"), or give its address with --url.'
+        in capsys.readouterr().err
+    )
 
 
 def test_the_token_of_the_environment_is_sent(

@@ -34,7 +34,7 @@ def test_a_service_that_is_not_there_is_told_with_what_to_do() -> None:
 
     assert caught.value.sentence == (
         f"Cannot reach {url} (connection refused). Is the service running? "
-        'Start it with "make run" or give its address with --url.'
+        'Ask the facility\'s staff to start it (the demo: "make run"), or give its address with --url.'
     )
     assert not caught.value.reached
 

@@ -1,0 +1,70 @@
+"""What is in the way of a start is said before anything is begun, and what was killed leaves nothing behind."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.servers.processes import free_port
+from tests.support import commands
+from tests.support.environments import Environment
+from tests.support.services import ServiceProcess
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+
+def test_a_supervisor_that_was_killed_takes_its_workers_with_it(environment: Environment, tmp_path: Path) -> None:
+    service = ServiceProcess(environment.environ, tmp_path / "service.log", "--workers", "2")
+    service.start()
+
+    service.kill()
+    end = time.monotonic() + 20
+    while answers(service.port) and time.monotonic() < end:
+        time.sleep(0.2)
+    service.start()
+
+    with service.client() as client:
+        assert client.get("/relion/parameters-schema").status_code == 200
+    service.stop()
+
+
+def answers(port: int) -> bool:
+    """Whether anything listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_port_in_use_is_said_before_anything_is_begun(environment: Environment, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        served = commands.run(environment.environ, "serve", "--port", str(port))
+        demo = commands.run({}, "demo", "--port", str(port), "--var", str(tmp_path / "var"))
+
+    assert (served.code, demo.code) == (78, 78)
+    assert f"Cannot listen on 127.0.0.1:{port}" in served.err[0]
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_demo_that_cannot_write_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    ended = commands.run({}, "demo", "--port", str(free_port()), "--var", str(tmp_path / "file"))
+
+    assert ended.code == 78
+    assert "Cannot write below" in ended.err[0]
+
+
+def test_a_sandbox_is_not_made_among_real_visits(environment: Environment) -> None:
+    environ = {name: value for name, value in environment.environ.items() if name != "EM_VISIT_DIRECTORY"}
+
+    ended = commands.run(environ, "sandbox", "create")
+
+    assert ended.code == 78
+    assert "EM_VISIT_DIRECTORY is not set" in ended.err[0]
