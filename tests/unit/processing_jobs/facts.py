@@ -12,6 +12,8 @@ from app.filesystem.sentinel import Sentinel, SentinelLook
 from app.processing_jobs.rules import Facts, Launch, Program, Stop
 from app.zocalo.outbox import Delivery
 
+RUNNING_RELION_IT = "RUNNING_RELION_IT"
+
 NOW = datetime(2021, 6, 8, 12, 0, tzinfo=UTC)
 LAUNCHED = NOW - timedelta(minutes=2)
 
@@ -135,3 +137,6 @@ def facts(**overrides: Any) -> Facts:
 def from_elsewhere(**overrides: Any) -> Facts:
     """All that is known of a job that other software launched: no guid, no message."""
     return facts(**({"launch": None, "start": None} | overrides))
+
+
+ONE_DAY = {"recorded": ago(hours=24), "start": delivery(queued_at=ago(hours=24))}

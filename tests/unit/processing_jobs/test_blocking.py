@@ -18,6 +18,7 @@ from app.processing_jobs.rules import (
 )
 from tests.unit.processing_jobs.facts import (
     LAUNCHED,
+    ONE_DAY,
     ago,
     delivery,
     facts,
@@ -34,9 +35,6 @@ from tests.unit.processing_jobs.facts import (
 )
 
 RECIPES = ("relion",)
-
-# Blocking: the first five states, of RELION's recipes, whoever launched them.
-ONE_DAY = {"recorded": ago(hours=24), "start": delivery(queued_at=ago(hours=24))}
 
 
 NEARLY_ONE_DAY = {"recorded": ago(hours=23, minutes=59), "start": delivery(queued_at=ago(hours=23, minutes=59))}

@@ -15,6 +15,7 @@ from app.processing_jobs.rules import (
 from tests.unit.processing_jobs.facts import (
     NOT_THERE,
     NOW,
+    RUNNING_RELION_IT,
     ago,
     delivery,
     facts,
@@ -28,8 +29,6 @@ from tests.unit.processing_jobs.facts import (
     unconfirmed,
     waiting,
 )
-
-RUNNING_RELION_IT = "RUNNING_RELION_IT"
 
 # Giving up: 15 minutes without any sign of life after the last stop message.
 SILENT = {"start": ago(hours=3), "recorded": ago(hours=3)}

@@ -13,46 +13,13 @@ from app.processing_jobs.relion import (
     PIPELINES,
     RelionParameters,
 )
-
-REQUIRED = {"pixelSize": 1.0, "dosePerFrame": 1.0}
-
-
-DIAMETERS = {"minimumDiameter": 100, "maximumDiameter": 200}
-
-
-DULL = REQUIRED | DIAMETERS
-
-# Of each parameter, in the order of the screen: its key in the pipeline, its limits, its default.
-TABLE = {
-    "voltage": ("voltage", "kV", 300),
-    "sphericalAberration": ("Cs", "mm", 2.7),
-    "phasePlateUsed": ("ctffind_do_phaseshift", None, False),
-    "pixelSize": ("angpix", "Å/pixel", ...),
-    "dosePerFrame": ("motioncor_doseperframe", "e⁻/Å²", ...),
-    "motionCorrectionBinning": ("motioncor_binning", None, 1),
-    "gainReferenceFile": ("motioncor_gainreference", None, "gain.mrc"),
-    "eerGrouping": ("eer_grouping", "frames", 20),
-    "stopAfterCtfEstimation": ("stop_after_ctf_estimation", None, False),
-    "doClass2D": ("do_class2d", None, True),
-    "doClass3D": ("do_class3d", None, True),
-    "useFscCriterion": ("use_fsc_criterion", None, False),
-    "useCryolo": ("autopick_do_cryolo", None, False),
-    "minimumDiameter": ("autopick_LoG_diam_min", "Å", None),
-    "maximumDiameter": ("autopick_LoG_diam_max", "Å", None),
-    "maskDiameter": ("mask_diameter", "Å", None),
-    "boxSize": ("extract_boxsize", "pixels", None),
-    "downsampledBoxSize": ("extract_small_boxsize", "pixels", None),
-    "doClass2DSecondPass": ("do_class2d_pass2", None, None),
-    "doClass3DSecondPass": ("do_class3d_pass2", None, None),
-}
-
-
-NAMES = {relion.alias(name): name for name in PIPELINES}
-
-
-def parse(**given: Any) -> RelionParameters:
-    """Parameters as a client sends them, with all that is required."""
-    return RelionParameters.model_validate(DULL | given)
+from tests.unit.processing_jobs.given import (
+    DULL,
+    FLAGS,
+    NAMES,
+    TABLE,
+    parse,
+)
 
 
 def wrong_fields(given: dict[str, Any]) -> list[str]:
@@ -157,12 +124,6 @@ NUMBERS = [
 
 
 WHOLE = ["voltage", "motionCorrectionBinning", "eerGrouping", "boxSize", "downsampledBoxSize"]
-
-
-FLAGS = [
-    "phasePlateUsed", "stopAfterCtfEstimation", "doClass2D", "doClass3D", "useFscCriterion", "useCryolo",
-    "doClass2DSecondPass", "doClass3DSecondPass",
-]  # fmt: skip
 
 
 MAY_BE_NULL = {

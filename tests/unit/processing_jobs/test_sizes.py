@@ -15,36 +15,16 @@ from app.processing_jobs.relion import (
     complete,
     plain,
 )
-
-VOLTAGES = (200, 300)
-
-
-REQUIRED = {"pixelSize": 1.0, "dosePerFrame": 1.0}
-
-
-DIAMETERS = {"minimumDiameter": 100, "maximumDiameter": 200}
-
-
-DULL = REQUIRED | DIAMETERS
-
-
-TUTORIAL = {
-    "voltage": 200,
-    "sphericalAberration": 1.4,
-    "pixelSize": 0.885,
-    "dosePerFrame": 1.277,
-    "minimumDiameter": 150,
-    "maximumDiameter": 180,
-}
-
-
-def parse(**given: Any) -> RelionParameters:
-    """Parameters as a client sends them, with all that is required."""
-    return RelionParameters.model_validate(DULL | given)
-
-
-def completed(**given: Any) -> RelionParameters:
-    return complete(parse(**given), voltages=VOLTAGES)
+from tests.unit.processing_jobs.given import (
+    DIAMETERS,
+    DULL,
+    REQUIRED,
+    TUTORIAL,
+    VOLTAGES,
+    completed,
+    parse,
+    random_parameters,
+)
 
 
 def refused(**given: Any) -> dict[str, str]:
@@ -52,12 +32,6 @@ def refused(**given: Any) -> dict[str, str]:
     with pytest.raises(ParametersInvalid) as caught:
         completed(**given)
     return {error.field: error.message for error in caught.value.errors}
-
-
-FLAGS = [
-    "phasePlateUsed", "stopAfterCtfEstimation", "doClass2D", "doClass3D", "useFscCriterion", "useCryolo",
-    "doClass2DSecondPass", "doClass3DSecondPass",
-]  # fmt: skip
 
 
 # What one field alone cannot tell.
@@ -254,37 +228,3 @@ def test_whatever_is_accepted_has_sizes_within_their_limits(seed: int) -> None:
     sizes = RelionParameters.model_validate(parameters.model_dump(by_alias=True))
 
     assert sizes == parameters
-
-
-# Reading rows.
-CHARACTERS = "".join(
-    chr(code)
-    for code in range(33, 0x180)
-    if chr(code).encode("cp1252", "ignore") and chr(code).isprintable() and chr(code) not in "/\\.-"
-)
-
-
-def random_parameters(chance: random.Random, *, digits: int) -> RelionParameters:
-    """Any valid parameters, with numbers of so many digits behind the point."""
-
-    def number(low: float, high: float) -> float:
-        return min(max(low, round(chance.uniform(low, high), digits)), high)
-
-    flags = {name: chance.choice([True, False]) for name in FLAGS}
-    maximum = number(20, 900)
-    given = flags | {
-        "voltage": chance.choice(VOLTAGES),
-        "sphericalAberration": number(0.01, 10),
-        "pixelSize": number(1.1, 100),
-        "dosePerFrame": number(0.01, 5),
-        "motionCorrectionBinning": chance.choice([1, 2]),
-        "gainReferenceFile": "".join(chance.choices(CHARACTERS, k=chance.randint(1, 85))),
-        "eerGrouping": chance.randint(1, 100_000),
-        "minimumDiameter": number(0.1, maximum - 1),
-        "maximumDiameter": maximum,
-    }
-    if chance.random() < 0.5:
-        given |= {"maskDiameter": number(0.1, 1024), "boxSize": 2 * chance.randint(1, 512)}
-    if chance.random() < 0.5:
-        given |= {"downsampledBoxSize": 2 * chance.randint(1, 512)}
-    return complete(RelionParameters.model_validate(given), voltages=VOLTAGES)

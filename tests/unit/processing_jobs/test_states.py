@@ -13,6 +13,7 @@ from app.processing_jobs.rules import (
 )
 from tests.unit.processing_jobs.facts import (
     NOT_THERE,
+    RUNNING_RELION_IT,
     ago,
     cancelled,
     delivery,
@@ -28,8 +29,6 @@ from tests.unit.processing_jobs.facts import (
     unconfirmed,
     waiting,
 )
-
-RUNNING_RELION_IT = "RUNNING_RELION_IT"
 
 
 @pytest.mark.parametrize(

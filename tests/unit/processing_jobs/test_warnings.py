@@ -21,6 +21,8 @@ from app.processing_jobs.rules import (
 from tests.unit.processing_jobs.facts import (
     NOT_THERE,
     NOW,
+    ONE_DAY,
+    RUNNING_RELION_IT,
     ago,
     delivery,
     facts,
@@ -36,13 +38,7 @@ from tests.unit.processing_jobs.facts import (
     waiting,
 )
 
-RUNNING_RELION_IT = "RUNNING_RELION_IT"
-
-
 LONDON = ZoneInfo("Europe/London")
-
-# Blocking: the first five states, of RELION's recipes, whoever launched them.
-ONE_DAY = {"recorded": ago(hours=24), "start": delivery(queued_at=ago(hours=24))}
 
 # Warnings: each exactly when it should be.
 QUIET = {"start": ago(hours=3), "recorded": ago(hours=3)}
