@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 
 def test_a_supervisor_that_was_killed_takes_its_workers_with_it(environment: Environment, tmp_path: Path) -> None:
-    service = ServiceProcess(environment.environ, tmp_path / "service.log", "--workers", "2")
+    environ = environment.environ | {"TMPDIR": str(tmp_path)}  # what a killed process leaves, pytest removes
+    service = ServiceProcess(environ, tmp_path / "service.log", "--workers", "2")
     service.start()
 
     service.kill()
