@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import signal
 import socket
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +56,16 @@ def serve(arguments: argparse.Namespace) -> int:
 def worker() -> Any:
     """The application, for one of several workers: each is a process of its own."""
     logging.configure()
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
+    threading.Thread(target=_end_with_supervisor, name="supervisor", daemon=True).start()
     return wiring.app_from_environment()
 
 
-def _end_with_parent(parent: int) -> None:
+def _end_with_supervisor() -> None:
     """A worker whose supervisor was killed would go on, hold the port, and nobody would know of it."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os.kill(os.getpid(), signal.SIGTERM)
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()  # also where it died before this worker was ready
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _require_port(host: str, port: int) -> None:

@@ -75,6 +75,12 @@ class ServiceProcess:
             self._process = subprocess.Popen(command, env=environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         wait_ready(self.port)
 
+    @property
+    def pid(self) -> int:
+        """Of the process itself, not of its workers."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """``kill -9``."""
         assert self._process is not None
