@@ -54,11 +54,6 @@ class Relay:
         if not self._thread.is_alive():  # otherwise a receipt may be on its way
             self._transport.close()
 
-    def join(self) -> None:
-        """Wait until somebody stops it."""
-        while self._thread.is_alive():
-            self._thread.join(1.0)
-
     def _run(self) -> None:
         while not self._ending.is_set():
             try:
@@ -126,8 +121,10 @@ class Relay:
                 return
             except Unavailable as error:
                 log.warning("relay: cannot note what was sent yet: %s", error.detail)
-                if self._ending.wait(0.5):
-                    return
+            except Exception:
+                log.exception("relay: cannot note what was sent yet")
+            if self._ending.wait(0.5):
+                return
 
     def _pause(self, failures: int) -> float:
         return float(min(FIRST_PAUSE * 2 ** min(failures, 30), self._settings.backoff_seconds))
