@@ -38,9 +38,27 @@ READ = (
     tables.Proposal,
     tables.Person,
     tables.SessionHasPerson,
+    tables.Permission,
+    tables.UserGroupHasPermission,
+    tables.UserGroupHasPerson,
+    tables.SWOnceToken,
     tables.Movie,
     tables.MotionCorrection,
+    tables.CTF,
+    tables.ParticlePicker,
+    tables.ParticleClassificationGroup,
+    tables.ParticleClassification,
+    tables.ParticleClassificationHasCryoemInitialModel,
+    tables.CryoemInitialModel,
+    tables.AutoProcProgramAttachment,
+    tables.DataCollectionFileAttachment,
+    tables.DataCollectionComment,
 )
+CHANGED = {
+    # What else is done to ISPyB's tables, only planned here: the server checks the rights and changes nothing.
+    "update DataCollection": "EXPLAIN UPDATE DataCollection SET comments = NULL",
+    "delete from SW_onceToken": "EXPLAIN DELETE FROM SW_onceToken",
+}
 
 
 class Trouble(Exception):
@@ -122,6 +140,8 @@ def _ispyb(database: Database) -> str:
         trouble += _try(database, f"read {table.name}", sa.select(*columns).limit(0))
     for table, names in WRITTEN.items():
         trouble += _try(database, f"insert into {table.name}", _explained_insert(database, table, names))
+    for what, statement in CHANGED.items():
+        trouble += _try(database, what, sa.text(statement))
     if len(missing := {line for line in trouble if line.startswith("there is no table")}) == len({*WRITTEN, *READ}):
         raise Trouble(
             f"this database has none of ISPyB's tables ({len(missing)} are needed): correct the name in "

@@ -1,13 +1,14 @@
 """What can go wrong, in families. Nothing here knows of HTTP.
 
 EMError
-├── NotFound       what was named does not exist, or is not for this person to see
-├── Forbidden      it exists, but this person may not do that to it
-├── Conflict       the state of things does not allow it now
-├── Invalid        the request itself is wrong; ``errors`` names each field
-│   └── TooLarge   ... because it is too big to be read
-└── Unavailable    something that we depend on does not answer; try again
-SettingsError      the service cannot start like this (not an EMError: nobody is asking yet)
+├── NotAuthenticated  nobody knows who is asking
+├── NotFound          what was named does not exist, or is not for this person to see
+├── Forbidden         it exists, but this person may not do that to it
+├── Conflict          the state of things does not allow it now
+├── Invalid           the request itself is wrong; ``errors`` names each field
+│   └── TooLarge      ... because it is too big to be read
+└── Unavailable       something that we depend on does not answer; try again
+SettingsError         the service cannot start like this (not an EMError: nobody is asking yet)
 
 Leaves live beside the code that raises them. A leaf's docstring is its meaning, its ``detail`` the
 sentence that a person reads, and ``context`` what a program may want to know.
@@ -43,8 +44,18 @@ class EMError(Exception):
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
 
 
+class NotAuthenticated(EMError):
+    """Nobody knows who is asking: there is no token, or one that does not count."""
+
+
 class NotFound(EMError):
-    """What was named does not exist, or this person may not see it."""
+    """What was named does not exist, or this person may not see it.
+
+    Attributes:
+        hidden: it exists. Only SynchWeb is told so, as ``EM.php`` did; to the native API both are one.
+    """
+
+    hidden = False
 
 
 class Forbidden(EMError):

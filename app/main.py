@@ -17,9 +17,11 @@ from app.access.identity import LOOPBACK
 from app.db import Database
 from app.errors import SettingsError, Unavailable
 from app.filesystem.looks import Looks
-from app.http import health, problems
+from app.http import health
+from app.http.faces import Faces
 from app.http.middleware import BoundedBody, RequestContext
-from app.http.problems import Problem
+from app.http.problems import NATIVE, Problem
+from app.http.schemas import PREFIX
 from app.ispyb import sandbox
 from app.processing_jobs import routes as jobs
 from app.processing_jobs import stopping
@@ -33,7 +35,6 @@ from app.zocalo.relay import Relay
 
 log = logging.getLogger(__name__)
 
-PREFIX = jobs.PREFIX
 SWEEP_SECONDS = 5.0  # how often stops are looked at; the first repetition comes after 30 s
 
 DESCRIPTION = """Launch, watch and stop RELION for cryo-EM visits.
@@ -115,9 +116,10 @@ def create_app(settings: Settings) -> FastAPI:
     api.include_router(jobs.router)
     app.include_router(api)
     app.include_router(health.router)
-    problems.install(app)
-    app.add_middleware(BoundedBody)
-    app.add_middleware(RequestContext)
+    faces = Faces(NATIVE)
+    faces.install(app)
+    app.add_middleware(BoundedBody, faces=faces)
+    app.add_middleware(RequestContext, faces=faces)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -34,6 +34,8 @@ from app.errors import SettingsError
 
 MOST = 100_000  # of any unit of time: more is a slip of the finger, and at some size no clock can count it
 RECIPE = "relion"  # of every job that we launch
+SHORTEST_KEY = 32  # characters; HS512 wants 64 bytes, but the key is SynchWeb's to choose
+AUTH_MODES = ("none", "synchweb", "onetime")
 CLIENT_NAMES = frozenset({"EM_URL", "EM_TOKEN"})  # the command line's own, not the service's
 
 
@@ -197,7 +199,21 @@ class WarningSettings(Group):
 class AuthSettings(Group):
     """Who may use the service."""
 
-    modes: CommaSeparated = Field(("none",), min_length=1, description="none: anybody who reaches it (loopback only)")
+    modes: CommaSeparated = Field(
+        ("none",),
+        min_length=1,
+        description="synchweb: SynchWeb's tokens, onetime: its one-time tokens; none: anybody (loopback only)",
+    )
+    jwt_key: SecretStr | None = Field(None, description="SynchWeb's $jwt_key as it stands; its tokens are HS512")
+    staff_permission: str = Field(
+        "em_admin", min_length=1, max_length=15, description="ISPyB permission of the microscopes' staff"
+    )
+    industrial_prefixes: CommaSeparated = Field(
+        ("in", "ic", "il", "sw"), description="proposal codes of industrial users"
+    )
+    industrial_listed_only: bool = Field(
+        False, description="true: industrial visits are for the persons listed on them only, not for staff"
+    )
 
 
 class FilesSettings(Group):
@@ -338,6 +354,8 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
 
 def _shown(name: str, value: Any) -> str:
     if isinstance(value, SecretStr):
+        if name.endswith("_key"):
+            return "***"
         # Up to the last @, for a password may contain any of the signs that end one in a well-formed URL.
         shown = re.sub(r"(://[^:/@]*:).*@", r"\1***@", value.get_secret_value(), flags=re.DOTALL)
         return re.sub(r"([?&]pass\w*=)[^&]*", r"\1***", shown)
@@ -353,6 +371,21 @@ def _sentences(error: ValidationError) -> list[str]:
         name = "EM_" + "__".join(part.upper() for part in item["loc"] if isinstance(part, str))
         out.setdefault(name, f"{name}: {item['msg'].removeprefix('Value error, ')}.")
     return list(out.values())
+
+
+def _auth_contradictions(auth: AuthSettings) -> list[str]:
+    out = []
+    if unknown := set(auth.modes) - {*AUTH_MODES}:
+        out.append(f"EM_AUTH__MODES: {', '.join(sorted(unknown))} is not known; there are {', '.join(AUTH_MODES)}.")
+    if "none" in auth.modes and len(auth.modes) > 1:
+        out.append("EM_AUTH__MODES: 'none' trusts everybody, so it cannot stand beside others.")
+    if "synchweb" in auth.modes and auth.jwt_key is None:
+        out.append("EM_AUTH__JWT_KEY is not set; the mode 'synchweb' needs SynchWeb's $jwt_key.")
+    if auth.jwt_key is not None and len(auth.jwt_key.get_secret_value()) < SHORTEST_KEY:
+        out.append(f"EM_AUTH__JWT_KEY is shorter than {SHORTEST_KEY} characters, so it could be guessed.")
+    if auth.jwt_key is not None and "-----BEGIN" in auth.jwt_key.get_secret_value():
+        out.append("EM_AUTH__JWT_KEY is a key pair's; SynchWeb's $jwt_key is a secret text.")
+    return out
 
 
 def _contradictions(settings: Settings) -> list[str]:
@@ -379,8 +412,7 @@ def _contradictions(settings: Settings) -> list[str]:
             )
     if RECIPE not in settings.broker.recipes:
         out.append(f"EM_BROKER__RECIPES must contain {RECIPE}, the recipe of the jobs that are launched here.")
-    if unknown := set(settings.auth.modes) - {"none"}:
-        out.append(f"EM_AUTH__MODES: {', '.join(sorted(unknown))} is not known; this version has 'none' only.")
+    out += _auth_contradictions(settings.auth)
     if settings.relay.claim_seconds <= max(settings.broker.receipt_timeout, settings.broker.connect_timeout) + 1:
         out.append(
             "EM_RELAY__CLAIM_SECONDS must be more than a second above EM_BROKER__RECEIPT_TIMEOUT and "

@@ -10,15 +10,35 @@
 
 CREATE USER IF NOT EXISTS '${SERVICE_USER}'@'${CLIENTS}' IDENTIFIED BY '${SERVICE_PASSWORD}';
 
--- ISPyB's tables that are only read.
+-- ISPyB's tables that are read.
 GRANT SELECT ON `${ISPYB}`.`BLSession` TO '${SERVICE_USER}'@'${CLIENTS}';
 GRANT SELECT ON `${ISPYB}`.`Proposal` TO '${SERVICE_USER}'@'${CLIENTS}';
 GRANT SELECT ON `${ISPYB}`.`Person` TO '${SERVICE_USER}'@'${CLIENTS}';
 GRANT SELECT ON `${ISPYB}`.`Session_has_Person` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`Permission` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`UserGroup_has_Permission` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`UserGroup_has_Person` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`SW_onceToken` TO '${SERVICE_USER}'@'${CLIENTS}';
 GRANT SELECT ON `${ISPYB}`.`Movie` TO '${SERVICE_USER}'@'${CLIENTS}';
 GRANT SELECT ON `${ISPYB}`.`MotionCorrection` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`CTF` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`ParticlePicker` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`ParticleClassificationGroup` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`ParticleClassification` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`ParticleClassification_has_CryoemInitialModel` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`CryoemInitialModel` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`AutoProcProgramAttachment` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`DataCollectionFileAttachment` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT SELECT ON `${ISPYB}`.`DataCollectionComment` TO '${SERVICE_USER}'@'${CLIENTS}';
 
--- ISPyB's tables that rows are added to. None is ever changed or deleted.
+-- The per-frame drift, on servers that still have this table (ISPyB dropped it in October 2023):
+-- GRANT SELECT ON `${ISPYB}`.`MotionCorrectionDrift` TO '${SERVICE_USER}'@'${CLIENTS}';
+
+-- One-time tokens are used up; a data collection's comments can be edited. Nothing else of ISPyB is changed or deleted.
+GRANT DELETE ON `${ISPYB}`.`SW_onceToken` TO '${SERVICE_USER}'@'${CLIENTS}';
+GRANT UPDATE (comments) ON `${ISPYB}`.`DataCollection` TO '${SERVICE_USER}'@'${CLIENTS}';
+
+-- ISPyB's tables that rows are added to.
 GRANT SELECT, INSERT ON `${ISPYB}`.`DataCollectionGroup` TO '${SERVICE_USER}'@'${CLIENTS}';
 GRANT SELECT, INSERT ON `${ISPYB}`.`DataCollection` TO '${SERVICE_USER}'@'${CLIENTS}';
 GRANT SELECT, INSERT ON `${ISPYB}`.`ProcessingJob` TO '${SERVICE_USER}'@'${CLIENTS}';

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.access import policy
 from app.access.identity import Person
+from app.data_collections.acquisition import Acquisition
 from app.data_collections.rules import PREFIXES, DataCollection, Movies, same_files
 from app.db import from_local, local_now
 from app.errors import FieldError, NotFound
@@ -39,10 +41,50 @@ COLUMNS = (
     dc.comments,
 )
 
+ACQUISITION: dict[str, sa.Column[Any]] = {
+    "dcid": dc.dataCollectionId,
+    "group_id": dc.dataCollectionGroupId,
+    "start": dc.startTime,
+    "end": dc.endTime,
+    "image_directory": dc.imageDirectory,
+    "image_suffix": dc.imageSuffix,
+    "file_template": dc.fileTemplate,
+    "image_size_x": dc.imageSizeX,
+    "image_size_y": dc.imageSizeY,
+    "pixel_size": dc.pixelSizeOnImage,
+    "movies": dc.numberOfImages,
+    "frames": dc.numberOfPasses,
+    "exposure_time": dc.exposureTime,
+    "total_dose": dc.totalExposedDose,
+    "voltage": dc.voltage,
+    "magnification": dc.magnification,
+    "phase_plate": dc.phasePlate,
+    "c2_lens": dc.c2lens,
+    "c2_aperture": dc.c2aperture,
+    "objective_aperture": dc.objAperture,
+    "beam_size_x": dc.beamSizeAtSampleX,
+    "beam_size_y": dc.beamSizeAtSampleY,
+    "slit_width": dc.slitGapHorizontal,
+    "detector_mode": dc.DETECTORMODE,
+    "comments": dc.comments,
+}
 
 WITH_GROUP = tables.DataCollection.join(
     DataCollectionGroup, DataCollectionGroup.c.dataCollectionGroupId == dc.dataCollectionGroupId
 )
+WITH_VISIT = WITH_GROUP.join(BLSession, BLSession.c.sessionId == DataCollectionGroup.c.sessionId).join(
+    Proposal, Proposal.c.proposalId == BLSession.c.proposalId
+)
+
+
+def missing(dcid: int) -> DataCollectionNotFound:
+    """What is raised for a data collection that is not there, or not for this person."""
+    return DataCollectionNotFound(
+        f"There is no data collection {dcid} on an electron microscope that you may see. "
+        "Check the number, or ask your local contact to add you to its visit.",
+        errors=[FieldError("dcid", "no such data collection")],
+        dataCollectionId=dcid,
+    )
 
 
 def _of_visit(visit: Visit) -> sa.ColumnElement[bool]:
@@ -56,20 +98,8 @@ def get(session: Session, settings: Settings, person: Person, dcid: int) -> tupl
     Raises:
         DataCollectionNotFound: there is none that this person may see.
     """
-    row = session.execute(
-        sa.select(*COLUMNS, *visits.COLUMNS)
-        .select_from(WITH_GROUP)
-        .join(BLSession, BLSession.c.sessionId == DataCollectionGroup.c.sessionId)
-        .join(Proposal, Proposal.c.proposalId == BLSession.c.proposalId)
-        .where(dc.dataCollectionId == dcid, policy.visible(person, settings.beamlines))
-    ).first()
-    if row is None:
-        raise DataCollectionNotFound(
-            f"There is no data collection {dcid} on an electron microscope that you may see. "
-            "Check the number, or ask your local contact to add you to its visit.",
-            errors=[FieldError("dcid", "no such data collection")],
-            dataCollectionId=dcid,
-        )
+    statement = sa.select(*COLUMNS, *visits.COLUMNS).select_from(WITH_VISIT).where(dc.dataCollectionId == dcid)
+    row = policy.get_visible(session, settings, person, statement, missing(dcid))
     return _collection(row, settings), visits.visit_of(row, settings)
 
 
@@ -77,17 +107,13 @@ def list_of_visit(
     session: Session, settings: Settings, visit: Visit, *, limit: int, page: int
 ) -> tuple[int, list[DataCollection]]:
     """How many data collections a visit has, and one page of them, newest first."""
-    of_visit = _of_visit(visit)
-    total = session.execute(sa.select(sa.func.count()).select_from(WITH_GROUP).where(of_visit)).scalar_one()
-    rows = session.execute(
-        sa.select(*COLUMNS)
-        .select_from(WITH_GROUP)
-        .where(of_visit)
-        .order_by(dc.dataCollectionId.desc())
-        .limit(limit)
-        .offset((page - 1) * limit)
-    )
-    return total, [_collection(row, settings) for row in rows]
+    found = session.execute(sa.select(dc.dataCollectionId).select_from(WITH_GROUP).where(_of_visit(visit))).scalars()
+    # A visit has at most some thousands: sorted here, its rows need not be read and sorted to show some of them.
+    dcids = sorted(found, reverse=True)
+    shown = dcids[(page - 1) * limit : page * limit]
+    rows = session.execute(sa.select(*COLUMNS).where(dc.dataCollectionId.in_(shown))).all() if shown else []
+    collections = {row.dataCollectionId: _collection(row, settings) for row in rows}
+    return len(dcids), [collections[dcid] for dcid in shown if dcid in collections]
 
 
 def find(session: Session, settings: Settings, visit: Visit, movies: Movies) -> DataCollection | None:
@@ -103,8 +129,14 @@ def find(session: Session, settings: Settings, visit: Visit, movies: Movies) -> 
     return next((_collection(row, settings) for row in same), None)
 
 
-def create(session: Session, settings: Settings, visit: Visit, movies: Movies, comments: str) -> DataCollection:
-    """Write the data collection of these files, with its group. The visit's slot must be held."""
+def create(
+    session: Session, settings: Settings, visit: Visit, movies: Movies, origin: str, comments: str | None = None
+) -> DataCollection:
+    """Write the data collection of these files, with its group. The visit's slot must be held.
+
+    Args:
+        origin: how it came to be, as the group's comments.
+    """
     directory = movies.directory + "/"
     prefix = PREFIXES[movies.software]
     highest = session.execute(
@@ -118,7 +150,7 @@ def create(session: Session, settings: Settings, visit: Visit, movies: Movies, c
     group = inserted_id(
         session.execute(
             sa.insert(DataCollectionGroup).values(
-                sessionId=visit.session_id, experimentType="EM", comments=comments, startTime=local_now(), endTime=end
+                sessionId=visit.session_id, experimentType="EM", comments=origin, startTime=local_now(), endTime=end
             )
         )
     )
@@ -135,11 +167,51 @@ def create(session: Session, settings: Settings, visit: Visit, movies: Movies, c
                 startTime=local_now(),
                 endTime=end,
                 runStatus="DataCollection Successful",
+                comments=comments,
             )
         )
     )
     row = session.execute(sa.select(*COLUMNS).where(dc.dataCollectionId == dcid)).one()
     return _collection(row, settings)
+
+
+def set_comments(session: Session, dcid: int, comments: str | None) -> None:
+    """Replace a data collection's comments. Whether the person may see it must have been asked before."""
+    session.execute(sa.update(tables.DataCollection).where(dc.dataCollectionId == dcid).values(comments=comments))
+
+
+def get_acquisition(session: Session, settings: Settings, person: Person, dcid: int) -> Acquisition:
+    """How a data collection was recorded, with its visit and how many attachments and comments it has.
+
+    Raises:
+        DataCollectionNotFound: there is none that this person may see.
+    """
+    statement = (
+        sa.select(
+            *(column.label(name) for name, column in ACQUISITION.items()),
+            *visits.COLUMNS,
+            _count_of(tables.DataCollectionFileAttachment, dcid).label("attachment_count"),
+            _count_of(tables.DataCollectionComment, dcid).label("comment_count"),
+        )
+        .select_from(WITH_VISIT)
+        .where(dc.dataCollectionId == dcid)
+    )
+    row = policy.get_visible(session, settings, person, statement, missing(dcid))
+    values = {name: getattr(row, name) for name in ACQUISITION}
+    for name in ("start", "end"):
+        if not isinstance(values[name], datetime):
+            values[name] = None  # MariaDB's 0000-00-00 is no time
+    return Acquisition(
+        visit=visits.visit_of(row, settings),
+        attachment_count=row.attachment_count,
+        comment_count=row.comment_count,
+        **values,
+    )
+
+
+def _count_of(table: sa.Table, dcid: int) -> sa.ScalarSelect[int]:
+    # By the id itself: a subquery that named the outer row would run once for each of its rows.
+    return sa.select(sa.func.count()).select_from(table).where(table.c.dataCollectionId == dcid).scalar_subquery()
 
 
 def _collection(row: sa.Row[*tuple[Any, ...]], settings: Settings) -> DataCollection:

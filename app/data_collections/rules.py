@@ -15,6 +15,7 @@ from app.ispyb.text import FILE_TEMPLATE, IMAGE_DIRECTORY, misfit
 SUFFIXES = ("tif", "tiff", "mrc", "eer")
 TEMPLATES = {"EPU": "GridSquare_*/Data/*.{suffix}", "SerialEM": "Frames/*.{suffix}"}
 PREFIXES = {"EPU": "GridSquare", "SerialEM": "Frames"}
+COMMENTS = 1024  # characters of DataCollection.comments
 
 # As Zocalo's filter finds the visit in a path (python-relion, relion.zocalo.ispyb_recipe_tools), greedy.
 VISIT_IN_PATH = re.compile(r"^(.*/([a-z][a-z][0-9]+-[0-9]+))/")
@@ -125,7 +126,7 @@ def parse_movies(
             errors.append(FieldError("fileTemplate", str(error)))
     if errors:
         raise MoviesInvalid(
-            "That does not say which movies to process. Nothing was launched; correct the fields named.",
+            "That does not say which movies are meant. Nothing was changed; correct the fields named.",
             errors=[FieldError(prefix + error.field, error.message) for error in errors],
         )
     return Movies(directory, cleaned or TEMPLATES[software or "EPU"].format(suffix=suffix))
@@ -172,6 +173,11 @@ def _template(text: str) -> str:
 def same_files(movies: Movies, image_directory: str | None, file_template: str | None) -> bool:
     """Whether a stored data collection is these files: exactly, as a file system would compare them."""
     return file_template == movies.template and image_directory in (movies.directory, movies.directory + "/")
+
+
+def comments_misfit(text: str) -> str | None:
+    """Why this cannot be a data collection's comments, or ``None`` if it can. They may have several lines."""
+    return misfit(re.sub(r"[\t\r\n]", " ", text), COMMENTS)
 
 
 def results_directory(image_directory: str, prefix: str | None, number: int | None, guid: str) -> Path | None:

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from app.access.identity import ANYBODY, LOOPBACK, Person
+from app.access import onetime
+from app.access.authentication import Presented, authenticate
+from app.access.identity import LOOPBACK, Person
 from app.errors import Forbidden
 from app.resources import Resources
 
@@ -17,12 +19,46 @@ class NotFromHere(Forbidden):
 
 
 async def _resources(request: Request) -> Resources:
+    return resources_of(request)
+
+
+def _person(request: Request) -> Person:
+    return person_of(request)
+
+
+def resources_of(request: Request) -> Resources:
+    """What every use case works with."""
     resources = request.app.state.resources
     assert isinstance(resources, Resources)
     return resources
 
 
-async def _person(request: Request) -> Person:
+def person_of(request: Request, *, proposal: str | None = None) -> Person:
+    """Who is asking, by what the request carries. It asks the database.
+
+    Args:
+        proposal: the one that the client says it asks about.
+
+    Raises:
+        NotAuthenticated: nobody whom we know.
+        NotFromHere: without access control, only programs on this machine are answered.
+    """
+    resources = resources_of(request)
+    if "none" in resources.settings.auth.modes:
+        _require_loopback(request)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return authenticate(
+        resources,
+        Presented(
+            bearer=token.strip() if scheme.lower() == "bearer" else None,
+            once=request.query_params.get(onetime.PARAMETER),
+            address=onetime.address(request.url.path, request.url.query),
+            proposal=proposal,
+        ),
+    )
+
+
+def _require_loopback(request: Request) -> None:
     # A web page can make a browser send a stop here, or reach 127.0.0.1 by a name of its own: both carry that name.
     for header in ("host", "origin"):
         named = request.headers.get(header)
@@ -31,7 +67,6 @@ async def _person(request: Request) -> Person:
                 f"This service has no access control (EM_AUTH__MODES=none), so it answers to {', '.join(LOOPBACK)} "
                 f"only, not to the {header.capitalize()} {named[:100]}. Use one of these names."
             )
-    return ANYBODY
 
 
 def _host(named: str) -> str | None:

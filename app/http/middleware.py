@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import metrics
 from app.errors import FieldError, TooLarge
-from app.http import problems
+from app.http.faces import Faces
 from app.logging import request_id
 
 log = logging.getLogger("app.access_log")
@@ -22,8 +22,9 @@ MAX_BODY = 1_000_000  # bytes
 class RequestContext:
     """Gives each request an id (``X-Request-ID``, the proxy's own if it sends one), logs and counts it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, faces: Faces) -> None:
         self._app = app
+        self._faces = faces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -50,7 +51,7 @@ class RequestContext:
             log.exception("unexpected error")
             if status:
                 raise
-            await problems.of_unexpected(scope["path"])(scope, receive, send_with_id)
+            await self._faces.of(scope["path"]).of_unexpected(scope["path"])(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - begun
             route = getattr(scope.get("route"), "path", "unmatched")
@@ -68,8 +69,9 @@ class BoundedBody:
     FastAPI's own ``max_body_size`` answers in plain text, and does not see the bodies that a route ignores.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, faces: Faces) -> None:
         self._app = app
+        self._faces = faces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -101,10 +103,9 @@ class BoundedBody:
 
         await self._app(scope, replay, send)
 
-    @staticmethod
-    async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = TooLarge(
             f"The body is larger than {MAX_BODY:,} bytes. A launch needs a few hundred.",
             errors=[FieldError("body", f"must not be larger than {MAX_BODY:,} bytes")],
         )
-        await problems.of_error(error, scope["path"])(scope, receive, send)
+        await self._faces.of(scope["path"]).of_error(error, scope["path"])(scope, receive, send)

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-import logging
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from app.errors import Conflict, EMError, FieldError, Forbidden, Invalid, NotFound, TooLarge, Unavailable
-
-log = logging.getLogger(__name__)
+from app.errors import (
+    Conflict,
+    EMError,
+    FieldError,
+    Forbidden,
+    Invalid,
+    NotAuthenticated,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
+from app.http.faces import Face
 
 MEDIA_TYPE = "application/problem+json"
 STATUS: tuple[tuple[type[EMError], int], ...] = (  # the first that fits
+    (NotAuthenticated, 401),
     (NotFound, 404),
     (Forbidden, 403),
     (Conflict, 409),
@@ -52,18 +60,11 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of an operation, for its documentation."""
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": REFERENCE}}}
-        for status in sorted({*statuses, 413, 422, 503})
+        for status in sorted({*statuses, 401, 413, 422, 503})
     }
 
 
 REFERENCE = {"$ref": "#/components/schemas/Problem"}
-
-
-def install(app: FastAPI) -> None:
-    """Answer every error of the application as a problem."""
-    app.add_exception_handler(EMError, _em_error)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
 
 
 def problem(
@@ -92,7 +93,7 @@ def problem(
 def of_error(error: EMError, instance: str) -> Response:
     """A problem that tells this error."""
     status = next((status for family, status in STATUS if isinstance(error, family)), 500)
-    headers = {"Retry-After": "5"} if status == 503 else None
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}.get(status)
     return problem(
         status,
         error.kind(),
@@ -104,20 +105,15 @@ def of_error(error: EMError, instance: str) -> Response:
     )
 
 
-async def _em_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, EMError)
-    return of_error(error, request.url.path)
-
-
-async def _validation(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+def of_validation(error: RequestValidationError, instance: str) -> Response:
+    """A problem that names the fields that could not be read."""
     # The inputs themselves are never echoed: NaN or a lone surrogate would spoil the answer.
     errors = tuple(FieldError(_field(item["loc"]), _message(item)) for item in error.errors())
     return problem(
         422,
         "request-invalid",
         "The request is not valid. Nothing was changed; correct the fields named and send it again.",
-        instance=request.url.path,
+        instance=instance,
         errors=errors,
     )
 
@@ -140,8 +136,8 @@ def _message(item: dict[str, Any]) -> str:
     return str(item["msg"]).removeprefix("Value error, ")
 
 
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def of_http(error: HTTPException, instance: str) -> Response:
+    """A problem for what the framework refused: no such address or method, a body that cannot be read."""
     kinds = {400: "request-invalid", 404: "route-not-found", 405: "method-not-allowed"}
     kind = kinds.get(error.status_code, "http-error")
     detail = {
@@ -152,7 +148,7 @@ async def _http(request: Request, error: Exception) -> Response:
     # FastAPI answers 400 where a body cannot be read at all, and 422 where it can: to us both are one kind.
     status = 422 if error.status_code == 400 else error.status_code
     errors = (FieldError("body", "is not valid JSON"),) if error.status_code == 400 else ()
-    return problem(status, kind, detail, instance=request.url.path, errors=errors, headers=dict(error.headers or {}))
+    return problem(status, kind, detail, instance=instance, errors=errors, headers=dict(error.headers or {}))
 
 
 def of_unexpected(instance: str) -> Response:
@@ -163,3 +159,6 @@ def of_unexpected(instance: str) -> Response:
         "It failed in a way it should not. Tell the facility's staff the X-Request-ID; the log has the details.",
         instance=instance,
     )
+
+
+NATIVE = Face(of_error, of_validation, of_http, of_unexpected)

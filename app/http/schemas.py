@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 T = TypeVar("T")
 
+PREFIX = "/api/em/v1"  # of the native API
 MAX_ID = 2**31 - 1  # ISPyB's INTEGER columns
 
 

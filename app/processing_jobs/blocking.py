@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.data_collections.rules import DataCollection
 from app.errors import Conflict, FieldError
-from app.processing_jobs import evidence, repository
+from app.processing_jobs import evidence
 from app.processing_jobs.evidence import Seen
 from app.processing_jobs.repository import Job
 from app.processing_jobs.rules import State, blocks, since, status
@@ -30,13 +30,8 @@ def look_at_jobs(resources: Resources, target: Target) -> dict[int, Seen]:
     if target.collection is None:
         return {}
     with resources.database.read() as session:
-        jobs = _list_jobs(session, resources, target.collection)
+        jobs = evidence.list_jobs_of_collection(session, resources, target.collection.dcid)
     return evidence.look(resources, [job for job in jobs if not job.facts.ended], target.visit)
-
-
-def _list_jobs(session: Session, resources: Resources, collection: DataCollection) -> list[Job]:
-    ids = repository.list_ids_of_collection(session, collection.dcid, resources.settings.broker.recipes)
-    return evidence.list_jobs(session, resources, sorted(ids))
 
 
 def list_blocking(
@@ -44,7 +39,7 @@ def list_blocking(
 ) -> list[tuple[Job, State]]:
     """The jobs that block a data collection, oldest first: by the database now, and by what was seen before."""
     out = []
-    for known in _list_jobs(session, resources, collection):
+    for known in evidence.list_jobs_of_collection(session, resources, collection.dcid):
         job = evidence.with_seen(known, seen.get(known.facts.job_id))
         state = status(job.facts).state
         if blocks(job.facts, state, resources.settings.broker.recipes):

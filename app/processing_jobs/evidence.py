@@ -33,8 +33,17 @@ class Seen:
 
 def list_jobs(session: Session, resources: Resources, job_ids: Sequence[int]) -> list[Job]:
     """These jobs with every fact that the database has; of runs that have not ended also their newest result."""
+    return _with_results(session, resources, repository.list_jobs(session, resources.settings, job_ids))
+
+
+def list_jobs_of_collection(session: Session, resources: Resources, dcid: int) -> list[Job]:
+    """The same for all jobs of a data collection that can block it, oldest first."""
+    return _with_results(session, resources, repository.list_jobs_of_collection(session, resources.settings, dcid))
+
+
+def _with_results(session: Session, resources: Resources, jobs: Sequence[Job]) -> list[Job]:
     out = []
-    for job in repository.list_jobs(session, resources.settings, job_ids):
+    for job in jobs:
         facts = job.facts
         if programs := [program.program_id for program in facts.open]:
             last = repository.find_last_result(session, resources.settings, programs, facts.now)

@@ -17,8 +17,10 @@ from sqlalchemy.orm import Session
 
 from app import metrics, slots
 from app.access.identity import Person
+from app.data_collections import movies as movie_files
 from app.data_collections import repository as data_collections
-from app.data_collections.rules import require_results_directory
+from app.data_collections.movies import MoviesRequest
+from app.data_collections.rules import Movies, require_results_directory
 from app.db import database_now
 from app.errors import EMError, Invalid
 from app.filesystem import gain_reference
@@ -28,7 +30,7 @@ from app.processing_jobs.idempotency import Attempt
 from app.processing_jobs.relion import RelionParameters
 from app.processing_jobs.repository import Job
 from app.processing_jobs.rules import State, Warned, since
-from app.processing_jobs.targets import MoviesRequest, Target
+from app.processing_jobs.targets import Target
 from app.resources import Resources
 from app.settings import RECIPE
 from app.visits import repository as visits
@@ -48,12 +50,13 @@ class Order:
     """What a client wants to be launched, and how.
 
     Args:
+        parameters: what RELION is to do; or what tells it once the movies are known, where a form depends on them.
         replaces: the jobs whose stop was confirmed; ``None`` confirms whatever blocks.
         face: through which of our two APIs it came.
         attempt: the idempotency key, if one was sent.
     """
 
-    parameters: RelionParameters
+    parameters: RelionParameters | Callable[[Movies], RelionParameters]
     if_blocked: Literal["refuse", "restart"] = "refuse"
     replaces: tuple[int, ...] | None = None
     face: Literal["native", "synchweb"] = "native"
@@ -105,7 +108,7 @@ def check_movies(resources: Resources, person: Person, ref: VisitRef, request: M
         now = database_now(session)
         if (reason := why_not(visit, now, resources.settings.grace_hours)) is not None:
             return Check(None, None, "none", reason, (), ())
-        target = targets.of_movies(session, resources, visit, targets.parse(resources, visit, request))
+        target = targets.of_movies(session, resources, visit, movie_files.parse(resources, visit, request))
     return _check(resources, target)
 
 
@@ -139,12 +142,12 @@ def launch_movies(
         if (before := _answered(session, order)) is not None:
             return before
         require_processing(visit, database_now(session), resources.settings.grace_hours)
-    movies, parameters = _collect_errors(
-        lambda: targets.parse(resources, visit, request, "movies."), lambda: _complete(resources, order)
+    movies, known = _collect_errors(
+        lambda: movie_files.parse(resources, visit, request, "movies."), lambda: _known(resources, order)
     )
     with resources.database.read() as session:
         target = targets.of_movies(session, resources, visit, movies, "movies.")
-    return _launch(resources, person, target, order, parameters)
+    return _launch(resources, person, target, order, known or _told(resources, order, movies))
 
 
 def launch_collection(resources: Resources, person: Person, dcid: int, order: Order) -> Launched:
@@ -158,10 +161,10 @@ def launch_collection(resources: Resources, person: Person, dcid: int, order: Or
         if (before := _answered(session, order)) is not None:
             return before
         require_processing(visit, database_now(session), resources.settings.grace_hours)
-    target, parameters = _collect_errors(
-        lambda: targets.of_collection(resources, visit, collection), lambda: _complete(resources, order)
+    target, known = _collect_errors(
+        lambda: targets.of_collection(resources, visit, collection), lambda: _known(resources, order)
     )
-    return _launch(resources, person, target, order, parameters)
+    return _launch(resources, person, target, order, known or _told(resources, order, target.movies))
 
 
 def _collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
@@ -177,8 +180,17 @@ def _collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A,
     return one, second()
 
 
-def _complete(resources: Resources, order: Order) -> RelionParameters:
-    return relion.complete(order.parameters, voltages=resources.settings.relion.voltages)
+def _known(resources: Resources, order: Order) -> RelionParameters | None:
+    """The parameters, if they do not wait for the movies."""
+    return None if callable(order.parameters) else _complete(resources, order.parameters)
+
+
+def _told(resources: Resources, order: Order, movies: Movies) -> RelionParameters:
+    return _complete(resources, order.parameters(movies) if callable(order.parameters) else order.parameters)
+
+
+def _complete(resources: Resources, parameters: RelionParameters) -> RelionParameters:
+    return relion.complete(parameters, voltages=resources.settings.relion.voltages)
 
 
 def _launch(

@@ -1,24 +1,25 @@
-"""RELION's parameters, each in one place: its name in the API and in the pipeline, unit, limits, default, condition.
+"""RELION's parameters, each in one place: its names in API, pipeline and SynchWeb's form, unit, limits, default.
 
-From here come the native validation, the JSON Schema, the rows in ``ProcessingJobParameter`` and the typed answer of
-``GET …/parameters``.
+From here come the native validation, the JSON Schema, SynchWeb's form, the rows in ``ProcessingJobParameter`` and the
+typed answer of ``GET …/parameters``.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.errors import FieldError, Invalid
 from app.ispyb.text import misfit
+from app.processing_jobs.parameters import SUFFIX, Form, Pipeline
 
 # Sizes that Fourier transforms are fast for; python-relion picks the downsampled box from this list.
 BOX_SIZES = (
@@ -28,31 +29,14 @@ LARGEST_BOX = 1024  # pixels
 LARGEST_MASK = 1024  # Å
 SMALL_PIXEL = 4.25  # Å: half of the 8.5 Å that a first classification needs
 
+T = TypeVar("T")
+
 
 class ParametersInvalid(Invalid):
     """RELION cannot run with these parameters."""
 
 
-@dataclass(frozen=True)
-class Pipeline:
-    """How a parameter is called in the pipeline, its unit, and when it applies.
-
-    Args:
-        applies: asked with the parameters and the movies' suffix; what does not apply is not written.
-        when: the same in words.
-    """
-
-    key: str
-    unit: str | None = None
-    applies: Callable[[RelionParameters, str], bool] = lambda parameters, suffix: True
-    when: str | None = None
-
-
-def _not_stopped(parameters: RelionParameters, suffix: str) -> bool:
-    return not parameters.stop_after_ctf_estimation
-
-
-AFTER_CTF: dict[str, Any] = {"applies": _not_stopped, "when": "unless stopAfterCtfEstimation"}
+AFTER_CTF: dict[str, Any] = {"only_if": {"stop_after_ctf_estimation": False}, "when": "unless stopAfterCtfEstimation"}
 
 
 def _file_name(value: str) -> str:
@@ -83,25 +67,32 @@ class RelionParameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=False)
 
-    voltage: Annotated[Whole, Pipeline("voltage", "kV")] = Field(
+    voltage: Annotated[Whole, Pipeline("voltage", "kV"), Form("Voltage")] = Field(
         300, gt=0, le=10_000, description="Acceleration voltage in kV, one of those that the facility has."
     )
-    spherical_aberration: Annotated[Number, Pipeline("Cs", "mm")] = Field(
-        2.7, gt=0, le=10, description="Spherical aberration in mm."
-    )
-    phase_plate_used: Annotated[YesNo, Pipeline("ctffind_do_phaseshift")] = Field(
+    spherical_aberration: Annotated[
+        Number,
+        Pipeline("Cs", "mm"),
+        Form("Spherical Aberration", "real", options=("2.7",), display_options=("2.7 (Talos/Krios)",)),
+    ] = Field(2.7, gt=0, le=10, description="Spherical aberration in mm.")
+    phase_plate_used: Annotated[YesNo, Pipeline("ctffind_do_phaseshift"), Form("Phase Plate Used", "boolean")] = Field(
         False, description="Whether a phase plate was used."
     )
-    pixel_size: Annotated[Number, Pipeline("angpix", "Å/pixel")] = Field(
+    pixel_size: Annotated[Number, Pipeline("angpix", "Å/pixel"), Form("Pixel Size", "real")] = Field(
         ge=0.02, le=100, description="Pixel size of the movies in Å per pixel."
     )
-    dose_per_frame: Annotated[Number, Pipeline("motioncor_doseperframe", "e⁻/Å²")] = Field(
-        ge=0.003, le=5, description="Dose per frame in electrons per Å²."
-    )
-    motion_correction_binning: Annotated[Whole, Pipeline("motioncor_binning")] = Field(
-        1, ge=1, le=2, description="Binning by motion correction, 1 or 2."
-    )
-    gain_reference_file: Annotated[str, AfterValidator(_file_name), Pipeline("motioncor_gainreference")] = Field(
+    dose_per_frame: Annotated[
+        Number, Pipeline("motioncor_doseperframe", "e⁻/Å²"), Form("Dose per frame", "real", lacks="default")
+    ] = Field(ge=0.003, le=5, description="Dose per frame in electrons per Å².")
+    motion_correction_binning: Annotated[
+        Whole, Pipeline("motioncor_binning"), Form("Motion Correction Binning", "integer", options=("1", "2"))
+    ] = Field(1, ge=1, le=2, description="Binning by motion correction, 1 or 2.")
+    gain_reference_file: Annotated[
+        str,
+        AfterValidator(_file_name),
+        Pipeline("motioncor_gainreference"),
+        Form("Gain Reference File Name", pattern="filename", only_if={"wantGainReferenceFile": True}),
+    ] = Field(
         "gain.mrc",
         strict=True,
         min_length=1,
@@ -109,69 +100,116 @@ class RelionParameters(BaseModel):
         description="Name of the gain reference in the visit's processing folder. If it is missing, that is a warning.",
     )
     eer_grouping: Annotated[
-        Whole, Pipeline("eer_grouping", "frames", lambda parameters, suffix: suffix == "eer", "for eer movies")
+        Whole,
+        Pipeline("eer_grouping", "frames", {SUFFIX: "eer"}, "for eer movies"),
+        Form(
+            "EER fractionation",
+            "integer",
+            limits=(1, None),
+            lacks="unit",
+            description=("How many frames are summed into one fraction.", "Frames left over at the end are not used."),
+        ),
     ] = Field(20, ge=1, le=100_000, description="Frames of an EER movie to sum into one fraction.")
-    stop_after_ctf_estimation: Annotated[YesNo, Pipeline("stop_after_ctf_estimation")] = Field(
-        False, description="Stop after CTF estimation: no picking, no classification."
-    )
-    do_class_2d: Annotated[YesNo, Pipeline("do_class2d", **AFTER_CTF)] = Field(
+    stop_after_ctf_estimation: Annotated[
+        YesNo, Pipeline("stop_after_ctf_estimation"), Form("Stop after CTF estimation", "boolean")
+    ] = Field(False, description="Stop after CTF estimation: no picking, no classification.")
+    do_class_2d: Annotated[YesNo, Pipeline("do_class2d", **AFTER_CTF), Form("Do 2D Classification", "boolean")] = Field(
         True, alias="doClass2D", description="Do 2D classification."
     )
-    do_class_3d: Annotated[YesNo, Pipeline("do_class3d", **AFTER_CTF)] = Field(
+    do_class_3d: Annotated[YesNo, Pipeline("do_class3d", **AFTER_CTF), Form("Do 3D Classification", "boolean")] = Field(
         True, alias="doClass3D", description="Do 3D classification."
     )
     use_fsc_criterion: Annotated[
         YesNo,
         Pipeline(
             "use_fsc_criterion",
-            applies=lambda parameters, suffix: _not_stopped(parameters, suffix) and parameters.do_class_3d,
+            only_if={"stop_after_ctf_estimation": False, "do_class_3d": True},
             when="unless stopAfterCtfEstimation, with doClass3D",
         ),
+        Form("Best initial model from FSC", "boolean"),
     ] = Field(False, description="Take the best initial model by Fourier shell correlation.")
-    use_cryolo: Annotated[YesNo, Pipeline("autopick_do_cryolo", **AFTER_CTF)] = Field(
-        False, description="Pick with crYOLO (academic licence only)."
-    )
-    minimum_diameter: Annotated[Number | None, Pipeline("autopick_LoG_diam_min", "Å", **AFTER_CTF)] = Field(
-        None, ge=0.02, le=1024, description="Smallest particle diameter in Å; below the maximum. Required."
-    )
-    maximum_diameter: Annotated[Number | None, Pipeline("autopick_LoG_diam_max", "Å", **AFTER_CTF)] = Field(
-        None, ge=0.02, le=4000, description="Largest particle diameter in Å. Required."
-    )
-    mask_diameter: Annotated[Number | None, Pipeline("mask_diameter", "Å", **AFTER_CTF)] = Field(
+    use_cryolo: Annotated[
+        YesNo,
+        Pipeline("autopick_do_cryolo", **AFTER_CTF),
+        Form("Use crYOLO", "boolean", description=("For academic users.", "Its licence does not cover industry.")),
+    ] = Field(False, description="Pick with crYOLO (academic licence only).")
+    minimum_diameter: Annotated[
+        Number | None,
+        Pipeline("autopick_LoG_diam_min", "Å", **AFTER_CTF),
+        Form("Minimum Diameter (Å)", "real", below="maximum_diameter", lacks="unit"),
+    ] = Field(None, ge=0.02, le=1024, description="Smallest particle diameter in Å; below the maximum. Required.")
+    maximum_diameter: Annotated[
+        Number | None,
+        Pipeline("autopick_LoG_diam_max", "Å", **AFTER_CTF),
+        Form("Maximum Diameter", "real", above="minimum_diameter"),
+    ] = Field(None, ge=0.02, le=4000, description="Largest particle diameter in Å. Required.")
+    mask_diameter: Annotated[
+        Number | None, Pipeline("mask_diameter", "Å", **AFTER_CTF), Form("Mask Diameter", "real")
+    ] = Field(
         None, ge=0.1, le=LARGEST_MASK, description="Mask diameter in Å; left out: 1.1 × maximum diameter, rounded."
     )
-    box_size: Annotated[Whole | None, AfterValidator(_even), Pipeline("extract_boxsize", "pixels", **AFTER_CTF)] = (
-        Field(
-            None,
-            ge=2,
-            le=LARGEST_BOX,
-            description="Box size in pixels, even; left out: 1.2 × maximum diameter / pixel size, up to even.",
-        )
+    box_size: Annotated[
+        Whole | None,
+        AfterValidator(_even),
+        Pipeline("extract_boxsize", "pixels", **AFTER_CTF),
+        Form(
+            "Box Size",
+            "real",
+            limits=(0.1, LARGEST_BOX),
+            description=("An even number.", "About 1.2 times the maximum diameter, in pixels."),
+        ),
+    ] = Field(
+        None,
+        ge=2,
+        le=LARGEST_BOX,
+        description="Box size in pixels, even; left out: 1.2 × maximum diameter / pixel size, up to even.",
     )
     downsampled_box_size: Annotated[
-        Whole | None, AfterValidator(_even), Pipeline("extract_small_boxsize", "pixels", **AFTER_CTF)
+        Whole | None,
+        AfterValidator(_even),
+        Pipeline("extract_small_boxsize", "pixels", **AFTER_CTF),
+        Form(
+            "Downsample Box Size",
+            "real",
+            limits=(0.1, LARGEST_BOX),
+            description=("An even number.", "Its pixels should stay smaller than 4.25 Å."),
+        ),
     ] = Field(
         None,
         ge=2,
         le=LARGEST_BOX,
         description="Downsampled box size in pixels, even; left out: the smallest good size with pixels below 4.25 Å.",
     )
-    do_class_2d_second_pass: Annotated[YesNo | None, Pipeline("do_class2d_pass2", **AFTER_CTF)] = Field(
-        None, alias="doClass2DSecondPass", description="Do 2D classification again in a second pass."
-    )
-    do_class_3d_second_pass: Annotated[YesNo | None, Pipeline("do_class3d_pass2", **AFTER_CTF)] = Field(
-        None, alias="doClass3DSecondPass", description="Do 3D classification again in a second pass."
-    )
+    do_class_2d_second_pass: Annotated[
+        YesNo | None,
+        Pipeline("do_class2d_pass2", **AFTER_CTF),
+        Form("Do 2D Classification", "boolean", default=True, only_if={"want2ndPass": True}),
+    ] = Field(None, alias="doClass2DSecondPass", description="Do 2D classification again in a second pass.")
+    do_class_3d_second_pass: Annotated[
+        YesNo | None,
+        Pipeline("do_class3d_pass2", **AFTER_CTF),
+        Form("Do 3D Classification", "boolean", default=False, only_if={"want2ndPass": True}),
+    ] = Field(None, alias="doClass3DSecondPass", description="Do 3D classification again in a second pass.")
 
 
-def _pipelines() -> dict[str, Pipeline]:
+def _said(kind: type[T]) -> dict[str, T]:
+    """What is said about each parameter, by its name in the model."""
     return {
-        name: next(item for item in field.metadata if isinstance(item, Pipeline))
+        name: next(item for item in field.metadata if isinstance(item, kind))
         for name, field in RelionParameters.model_fields.items()
     }
 
 
-PIPELINES: Mapping[str, Pipeline] = _pipelines()
+PIPELINES: Mapping[str, Pipeline] = _said(Pipeline)
+FORMS: Mapping[str, Form] = _said(Form)
+
+
+def limits(name: str) -> tuple[float | None, float | None]:
+    """The lowest and the highest value that a parameter can have."""
+    metadata = RelionParameters.model_fields[name].metadata
+    lowest = next((item.ge for item in metadata if hasattr(item, "ge")), None)
+    highest = next((item.le for item in metadata if hasattr(item, "le")), None)
+    return lowest, highest
 
 
 def json_schema(voltages: tuple[int, ...]) -> dict[str, Any]:
@@ -268,7 +306,7 @@ def rows(
     out = {"import_images": import_images, "acquisition_software": software}
     for name, pipeline in PIPELINES.items():
         value = getattr(parameters, name)
-        if value is None or not pipeline.applies(parameters, suffix):
+        if value is None or not _applies(pipeline, parameters, suffix):
             continue
         if name == "gain_reference_file":
             out[pipeline.key] = gain_reference
@@ -277,6 +315,13 @@ def rows(
         else:
             out[pipeline.key] = plain(value)
     return out
+
+
+def _applies(pipeline: Pipeline, parameters: RelionParameters, suffix: str) -> bool:
+    return all(
+        (suffix if other == SUFFIX else getattr(parameters, other)) == value
+        for other, value in pipeline.only_if.items()
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.access import policy
 from app.access.identity import Person
-from app.db import database_now, from_local, from_utc, local_now, to_utc, utc_now
+from app.db import from_local, from_utc, local_now, to_utc, utc_now
 from app.errors import FieldError, NotFound
 from app.ispyb.tables import (
     AutoProcProgram,
@@ -70,7 +70,13 @@ def get_visit_of(session: Session, settings: Settings, person: Person, job_id: i
     Raises:
         JobNotFound: there is none that this person may see.
     """
-    row = session.execute(
+    missing = JobNotFound(
+        f"There is no processing job {job_id} on an electron microscope that you may see. "
+        "Check the number, or ask your local contact to add you to its visit.",
+        errors=[FieldError("jobId", "no such processing job")],
+        processingJobId=job_id,
+    )
+    statement = (
         sa.select(ProcessingJob.c.dataCollectionId, *visits.COLUMNS)
         .select_from(ProcessingJob)
         .join(DataCollection, DataCollection.c.dataCollectionId == ProcessingJob.c.dataCollectionId)
@@ -79,15 +85,9 @@ def get_visit_of(session: Session, settings: Settings, person: Person, job_id: i
         )
         .join(BLSession, BLSession.c.sessionId == DataCollectionGroup.c.sessionId)
         .join(Proposal, Proposal.c.proposalId == BLSession.c.proposalId)
-        .where(ProcessingJob.c.processingJobId == job_id, policy.visible(person, settings.beamlines))
-    ).first()
-    if row is None:
-        raise JobNotFound(
-            f"There is no processing job {job_id} on an electron microscope that you may see. "
-            "Check the number, or ask your local contact to add you to its visit.",
-            errors=[FieldError("jobId", "no such processing job")],
-            processingJobId=job_id,
-        )
+        .where(ProcessingJob.c.processingJobId == job_id)
+    )
+    row = policy.get_visible(session, settings, person, statement, missing)
     return row.dataCollectionId, visits.visit_of(row, settings)
 
 
@@ -128,14 +128,24 @@ def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> l
     """These jobs, in this order, with every fact that the database has. Whose they are was checked before."""
     if not job_ids:
         return []
-    now = database_now(session)
-    programs = _programs(session, settings, job_ids, now)
-    messages = outbox.find_deliveries(session, job_ids)
+    found = _jobs(session, settings, ProcessingJob.c.processingJobId.in_(job_ids))
     replaced: dict[int, list[int]] = {}
     for job_id, by in session.execute(
         sa.select(stop_request.c.job_id, stop_request.c.replaced_by).where(stop_request.c.replaced_by.in_(job_ids))
     ):
         replaced.setdefault(by, []).append(job_id)
+    jobs = {job.facts.job_id: replace(job, replaces=tuple(sorted(replaced.get(job.facts.job_id, ())))) for job in found}
+    return [jobs[job_id] for job_id in job_ids if job_id in jobs]
+
+
+def list_jobs_of_collection(session: Session, settings: Settings, dcid: int) -> list[Job]:
+    """All jobs of a data collection that can block it, oldest first; without what they replaced."""
+    recipes = settings.broker.recipes
+    mine = sa.and_(ProcessingJob.c.dataCollectionId == dcid, ProcessingJob.c.recipe.in_(recipes))
+    return sorted(_jobs(session, settings, mine), key=lambda job: job.facts.job_id)
+
+
+def _jobs(session: Session, settings: Settings, condition: sa.ColumnElement[bool]) -> list[Job]:
     rows = session.execute(
         sa.select(
             ProcessingJob.c.processingJobId,
@@ -154,12 +164,19 @@ def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> l
             stop_request.c.asked_by,
             stop_request.c.asked_at,
             stop_request.c.replaced_by,
+            utc_now().label("now"),
         )
         .outerjoin(launch, launch.c.job_id == ProcessingJob.c.processingJobId)
         .outerjoin(stop_request, stop_request.c.job_id == ProcessingJob.c.processingJobId)
-        .where(ProcessingJob.c.processingJobId.in_(job_ids))
-    )
-    jobs: dict[int, Job] = {}
+        .where(condition)
+    ).all()
+    if not rows:
+        return []
+    now = rows[0].now.replace(tzinfo=UTC)
+    job_ids = [row.processingJobId for row in rows]
+    programs = _programs(session, settings, job_ids, now)
+    messages = outbox.find_deliveries(session, job_ids)
+    jobs = []
     for row in rows:
         job_id = row.processingJobId
         starts = messages.get((job_id, START))
@@ -195,8 +212,8 @@ def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> l
             zone=settings.zone,
         )
         automatic = None if row.automatic is None else bool(row.automatic)
-        jobs[job_id] = Job(facts, row.displayName, row.comments, automatic, tuple(sorted(replaced.get(job_id, ()))))
-    return [jobs[job_id] for job_id in job_ids if job_id in jobs]
+        jobs.append(Job(facts, row.displayName, row.comments, automatic))
+    return jobs
 
 
 def find_last_result(
@@ -205,14 +222,16 @@ def find_last_result(
     """When the newest motion-corrected movie of these programs was recorded: one step back in an index each."""
     times = []
     for program_id in program_ids:
+        # The end of the program's part of its index. "ORDER BY … LIMIT 1" may be answered by walking back over the
+        # rows of all programs until one of this comes.
+        mc = MotionCorrection.alias()
+        newest = sa.select(sa.func.max(mc.c.motionCorrectionId)).where(mc.c.autoProcProgramId == program_id)
         times.append(
             session.execute(
                 sa.select(Movie.c.createdTimeStamp)
                 .select_from(MotionCorrection)
                 .join(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
-                .where(MotionCorrection.c.autoProcProgramId == program_id)
-                .order_by(MotionCorrection.c.motionCorrectionId.desc())
-                .limit(1)
+                .where(MotionCorrection.c.motionCorrectionId == newest.scalar_subquery())
             ).scalar_one_or_none()
         )
     signs = (_sign_of_life(time, settings, now) for time in times)
@@ -255,10 +274,9 @@ def _programs(
             table.recordTimeStamp,
         )
         .where(table.processingJobId.in_(job_ids))
-        .order_by(table.autoProcProgramId)
     )
     out: dict[int, list[Program]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: int(row.autoProcProgramId)):
         out.setdefault(row.processingJobId, []).append(
             Program(
                 program_id=row.autoProcProgramId,

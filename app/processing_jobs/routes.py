@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, status
 
 from app.access.identity import Person
+from app.data_collections.movies import MoviesRequest
 from app.http.dependencies import PersonDep, ResourcesDep
 from app.http.problems import responses
-from app.http.schemas import Dcid, JobId, Limit, Page, PageNumber, VisitText
+from app.http.schemas import PREFIX, Dcid, JobId, Limit, Page, PageNumber, VisitText
 from app.processing_jobs import idempotency, launching, relion, stopping, watching
 from app.processing_jobs.schemas import (
     DataCollectionWithJobBody,
@@ -21,10 +22,8 @@ from app.processing_jobs.schemas import (
     ParametersBody,
     order_of,
 )
-from app.processing_jobs.targets import MoviesRequest
 from app.visits.rules import VisitRef
 
-PREFIX = "/api/em/v1"
 router = APIRouter()
 
 IdempotencyKey = Annotated[
@@ -202,6 +201,6 @@ def stop(jobId: JobId, resources: ResourcesDep, person: PersonDep) -> JobBody:  
     responses=responses(),
     tags=["launch"],
 )
-def get_parameters_schema(resources: ResourcesDep) -> dict[str, Any]:
+def get_parameters_schema(resources: ResourcesDep, person: PersonDep) -> dict[str, Any]:
     """With units, limits, defaults and conditions."""
     return relion.json_schema(resources.settings.relion.voltages)

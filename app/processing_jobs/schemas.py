@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field
 
+from app.data_collections.movies import MoviesRequest
 from app.data_collections.rules import DataCollection
 from app.data_collections.schemas import DataCollectionBody, MoviesBody
 from app.http.schemas import MAX_ID, Body, Request
 from app.processing_jobs.launching import Check, Launched, Order
 from app.processing_jobs.relion import RelionParameters, StoredParameters
 from app.processing_jobs.rules import Program, State, since
-from app.processing_jobs.targets import MoviesRequest
 from app.processing_jobs.watching import Watched
 from app.visits.rules import Visit
 from app.zocalo.outbox import Delivery

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from app.data_collections import movies as movie_files
 from app.data_collections import repository as data_collections
-from app.data_collections.rules import DataCollection, Movies, MoviesInvalid, parse_movies, require_results_directory
-from app.errors import FieldError, Invalid, Unavailable
+from app.data_collections.movies import Place, Sight
+from app.data_collections.rules import DataCollection, Movies, MoviesInvalid, require_results_directory
+from app.errors import FieldError, Invalid
 from app.filesystem import gain_reference
-from app.filesystem import movies as movie_files
 from app.filesystem.looks import NoAnswer
 from app.processing_jobs.rules import Warned
 from app.resources import Resources
@@ -24,26 +25,8 @@ from app.visits.rules import Visit
 ANY_GUID = "00000000-0000-0000-0000-000000000000"  # to find out early whether there is a results directory at all
 
 
-class MoviesNotFound(Invalid):
-    """There are no such files (yet)."""
-
-
-class FilesDoNotAnswer(Unavailable):
-    """The visit's file system did not answer in time."""
-
-
 class GainReferenceInvalid(Invalid):
     """The gain reference lies outside of the visit."""
-
-
-@dataclass(frozen=True)
-class MoviesRequest:
-    """Which movies, as the client said it."""
-
-    image_directory: str
-    software: str | None = None
-    suffix: str | None = None
-    template: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,37 +35,17 @@ class Target:
 
     Args:
         collection: what they are in ISPyB; ``None`` if it is to be created.
-        within: folders that the movies must not leave, also not through links.
-        prefix: what stands before ``imageDirectory`` in the client's request.
     """
 
     visit: Visit
-    visit_directory: Path
     collection: DataCollection | None
     movies: Movies
-    within: tuple[Path, ...]
-    prefix: str = ""
+    place: Place
 
     @property
-    def name(self) -> str:
-        """What the looks at these files have in common."""
-        return str(self.visit_directory)
-
-
-def parse(resources: Resources, visit: Visit, request: MoviesRequest, prefix: str = "") -> Movies:
-    """Read what a client says about its movies.
-
-    Raises:
-        MoviesInvalid: naming every field that is wrong.
-    """
-    return parse_movies(
-        _directory(resources, visit),
-        request.image_directory,
-        software=request.software,
-        suffix=request.suffix,
-        template=request.template,
-        prefix=prefix,
-    )
+    def visit_directory(self) -> Path:
+        """Where the visit's files live."""
+        return self.place.visit_directory
 
 
 def of_movies(session: Session, resources: Resources, visit: Visit, movies: Movies, prefix: str = "") -> Target:
@@ -90,8 +53,8 @@ def of_movies(session: Session, resources: Resources, visit: Visit, movies: Movi
     collection = data_collections.find(session, resources.settings, visit, movies)
     if collection is not None:
         require_results_directory(collection, ANY_GUID)
-    directory = _directory(resources, visit)
-    return Target(visit, directory, collection, movies, (directory,), prefix)
+    directory = movie_files.directory_of(resources, visit)
+    return Target(visit, collection, movies, Place(directory, (directory,), prefix))
 
 
 def of_collection(resources: Resources, visit: Visit, collection: DataCollection) -> Target:
@@ -105,7 +68,8 @@ def of_collection(resources: Resources, visit: Visit, collection: DataCollection
     assert collection.file_template is not None
     movies = Movies(collection.image_directory.rstrip("/"), collection.file_template)
     _require_below_roots(resources, collection.dcid, movies)
-    return Target(visit, _directory(resources, visit), collection, movies, resources.settings.roots)
+    place = Place(movie_files.directory_of(resources, visit), resources.settings.roots)
+    return Target(visit, collection, movies, place)
 
 
 def _require_below_roots(resources: Resources, dcid: int, movies: Movies) -> None:
@@ -132,29 +96,8 @@ def look(resources: Resources, target: Target) -> tuple[bool | None, list[Warned
     Raises:
         MoviesInvalid: the movies lie where they must not.
     """
-    try:
-        found = resources.looks.run(
-            target.name,
-            lambda: movie_files.look(Path(target.movies.directory), target.movies.template, within=target.within),
-        )
-    except NoAnswer as error:
-        return None, [Warned("files-unknown", f"Whether there are movies could not be seen: {error}.")]
-    if found.outside is not None:
-        field = "imageDirectory" if str(found.outside) == target.movies.directory else "fileTemplate"
-        allowed = ", ".join(map(str, target.within))
-        raise MoviesInvalid(
-            "These movies lie where they must not, directly or through a link. Nothing was launched.",
-            errors=[FieldError(target.prefix + field, f"{found.outside} leads out of {allowed}")],
-        )
-    if found.unreadable is not None and found.movie is None:
-        return None, [
-            Warned("files-unknown", f"The service may not read {found.unreadable}; ask the facility's staff.")
-        ]
-    if found.exists:
-        return True, []
-    return False, [
-        Warned("no-movies", f"No file matches {target.movies.import_images} yet; the transfer may be behind.")
-    ]
+    sight = movie_files.look(resources, target.movies, target.place)
+    return sight.exists, _warnings(sight)
 
 
 def require_files(resources: Resources, target: Target, gain_reference_file: str) -> list[Warned]:
@@ -164,24 +107,24 @@ def require_files(resources: Resources, target: Target, gain_reference_file: str
         MoviesInvalid, MoviesNotFound, GainReferenceInvalid: they lie where they must not, or there are none.
         FilesDoNotAnswer: a new data collection needs a movie, and whether there is one could not be seen.
     """
-    exists, warnings = look(resources, target)
-    if target.collection is None and exists is None:
-        raise FilesDoNotAnswer(f"{warnings[0].message} Nothing was launched; try again in a moment.")
-    if target.collection is None and exists is False:
-        raise MoviesNotFound(
-            f"There is no movie {target.movies.import_images} yet. Check the directory and the suffix, or wait until "
-            "the first movie has been written.",
-            errors=[
-                FieldError(target.prefix + "imageDirectory", f"no file matches {target.movies.template} below it"),
-            ],
-        )
-    return warnings + _look_for_gain_reference(resources, target, gain_reference_file)
+    sight = movie_files.look(resources, target.movies, target.place)
+    if target.collection is None:
+        movie_files.require(target.movies, sight, target.place.prefix)
+    return _warnings(sight) + _look_for_gain_reference(resources, target, gain_reference_file)
+
+
+def _warnings(sight: Sight) -> list[Warned]:
+    if sight.exists:
+        return []
+    return [Warned("files-unknown" if sight.exists is None else "no-movies", sight.remark)]
 
 
 def _look_for_gain_reference(resources: Resources, target: Target, file_name: str) -> list[Warned]:
     path = gain_reference.path_of(target.visit_directory, file_name)
     try:
-        found = resources.looks.run(target.name, lambda: gain_reference.look(path, within=target.visit_directory))
+        found = resources.looks.run(
+            str(target.visit_directory), lambda: gain_reference.look(path, within=target.visit_directory)
+        )
     except (NoAnswer, OSError) as error:
         return [Warned("gain-reference-unknown", f"Whether the gain reference is there could not be seen: {error}.")]
     if found.outside:
@@ -192,9 +135,3 @@ def _look_for_gain_reference(resources: Resources, target: Target, file_name: st
     if not found.exists:
         return [Warned("gain-reference-missing", f"The gain reference {path} is missing; RELION will run without it.")]
     return []
-
-
-def _directory(resources: Resources, visit: Visit) -> Path:
-    directory = visit.directory(resources.settings.visit_directory)
-    assert directory is not None, "whether the visit has a start date was checked before"
-    return directory

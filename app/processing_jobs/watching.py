@@ -101,9 +101,18 @@ def get_parameters(resources: Resources, person: Person, job_id: int) -> relion.
     Raises:
         JobNotFound: there is none that this person may see.
     """
+    return relion.read(get_stored_parameters(resources, person, job_id))
+
+
+def get_stored_parameters(resources: Resources, person: Person, job_id: int) -> dict[str, str | None]:
+    """The same as it is stored, under the pipeline's keys.
+
+    Raises:
+        JobNotFound: there is none that this person may see.
+    """
     with resources.database.read() as session:
         repository.get_visit_of(session, resources.settings, person, job_id)
-        return relion.read(repository.find_parameters(session, job_id))
+        return repository.find_parameters(session, job_id)
 
 
 def _watch(resources: Resources, jobs: Sequence[Job], visit: Visit, *, ended_too: bool) -> list[Watched]:

@@ -38,25 +38,24 @@ def get_visit(session: Session, settings: Settings, person: Person, ref: VisitRe
     Raises:
         VisitNotFound: there is none that this person may see.
     """
-    rows = session.execute(
+    missing = VisitNotFound(
+        f"There is no visit {ref} on an electron microscope that you may see. Check how it is written, "
+        "or ask your local contact to add you to it.",
+        errors=[FieldError("visit", "no such visit")],
+    )
+    statement = (
         sa.select(*COLUMNS)
         .join(Proposal, Proposal.c.proposalId == BLSession.c.proposalId)
         .where(
             Proposal.c.proposalCode == ref.code,
             Proposal.c.proposalNumber == ref.number,  # a varchar: compared with a number, its index would not be used
             BLSession.c.visit_number == ref.visit_number,
-            policy.visible(person, settings.beamlines),
         )
     )
-    for row in rows:
-        visit = visit_of(row, settings)
-        if visit.ref == ref:  # ISPyB's collation ignores case and trailing spaces
-            return visit
-    raise VisitNotFound(
-        f"There is no visit {ref} on an electron microscope that you may see. Check how it is written, "
-        "or ask your local contact to add you to it.",
-        errors=[FieldError("visit", "no such visit")],
-    )
+    visit = visit_of(policy.get_visible(session, settings, person, statement, missing), settings)
+    if visit.ref != ref:  # ISPyB's collation ignores case and trailing spaces
+        raise missing
+    return visit
 
 
 def visit_of(row: sa.Row[*tuple[Any, ...]], settings: Settings) -> Visit:

@@ -196,6 +196,7 @@ def find_deliveries(session: Session, job_ids: Sequence[int]) -> dict[tuple[int,
     """What became of these jobs' messages, by job and kind, oldest first."""
     rows = session.execute(
         sa.select(
+            outbox.c.id,
             outbox.c.job_id,
             outbox.c.kind,
             outbox.c.queued_at,
@@ -204,12 +205,10 @@ def find_deliveries(session: Session, job_ids: Sequence[int]) -> dict[tuple[int,
             outbox.c.sent_at,
             outbox.c.cancelled_at,
             outbox.c.last_error,
-        )
-        .where(outbox.c.job_id.in_(job_ids))
-        .order_by(outbox.c.id)
+        ).where(outbox.c.job_id.in_(job_ids))
     )
     out: dict[tuple[int, str], list[Delivery]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: int(row.id)):  # here: in the database it would be a sort of its own
         delivery = Delivery(
             queued_at=row.queued_at.replace(tzinfo=UTC),
             attempts=row.attempts,

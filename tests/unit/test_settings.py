@@ -272,6 +272,11 @@ def test_other_variables_are_none_of_our_business(name: str) -> None:
         ("EM_WARN__PICKUP_MINUTES", "0"),
         ("EM_AUTH__MODES", "nobody"),
         ("EM_AUTH__MODES", ","),
+        ("EM_AUTH__MODES", "oidc"),
+        ("EM_AUTH__JWT_KEY", "x" * 31),
+        ("EM_AUTH__JWT_KEY", "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----"),
+        ("EM_AUTH__STAFF_PERMISSION", "longer_than_15_ch"),
+        ("EM_AUTH__INDUSTRIAL_LISTED_ONLY", "perhaps"),
         ("EM_FILES__DEADLINE", "0"),
         ("EM_FILES__DEADLINE", "inf"),
         ("EM_FILES__THREADS", "3"),
@@ -438,3 +443,28 @@ def test_importing_and_building_defaults_reads_no_environment(monkeypatch: pytes
     monkeypatch.setenv("EM_GRACE_HOURS", "1")
 
     assert Settings().grace_hours == 24
+
+
+KEY = "k" * 64
+
+
+def test_synchwebs_tokens_need_its_key() -> None:
+    with pytest.raises(SettingsError) as failed:
+        load({"EM_AUTH__MODES": "synchweb,onetime"})
+
+    assert failed.value.sentences == ("EM_AUTH__JWT_KEY is not set; the mode 'synchweb' needs SynchWeb's $jwt_key.",)
+    assert load({"EM_AUTH__MODES": "synchweb,onetime", "EM_AUTH__JWT_KEY": KEY}).auth.modes == ("synchweb", "onetime")
+
+
+def test_trusting_everybody_cannot_stand_beside_asking_for_a_token() -> None:
+    with pytest.raises(SettingsError) as failed:
+        load({"EM_AUTH__MODES": "none,synchweb", "EM_AUTH__JWT_KEY": KEY})
+
+    assert "EM_AUTH__MODES: 'none' trusts everybody" in failed.value.sentences[0]
+
+
+def test_the_key_of_the_tokens_is_shown_nowhere() -> None:
+    settings = load({"EM_AUTH__MODES": "synchweb", "EM_AUTH__JWT_KEY": KEY})
+
+    assert shown(settings)["EM_AUTH__JWT_KEY"] == "***"
+    assert KEY not in repr(settings)

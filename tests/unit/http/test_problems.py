@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 import app
 from app.errors import Conflict, EMError, FieldError, Forbidden, Invalid, NotFound, TooLarge, Unavailable
-from app.http import problems
+from app.http.faces import Faces
 from app.http.middleware import RequestContext
-from app.http.problems import MEDIA_TYPE, Problem, of_error, problem, responses
+from app.http.problems import MEDIA_TYPE, NATIVE, Problem, of_error, problem, responses
 
 
 def strictly(content: bytes | memoryview) -> dict[str, Any]:
@@ -214,8 +214,9 @@ class Body(BaseModel):
 
 def make_app() -> FastAPI:
     application = FastAPI()
-    problems.install(application)
-    application.add_middleware(RequestContext)  # answers what is unexpected
+    faces = Faces(NATIVE)
+    faces.install(application)
+    application.add_middleware(RequestContext, faces=faces)  # answers what is unexpected
 
     @application.post("/body")
     async def body(body: Body) -> str:
@@ -380,7 +381,7 @@ def test_an_unexpected_error_leaks_nothing() -> None:
 def test_every_operation_documents_what_can_always_happen() -> None:
     documented = responses(404, 409)
 
-    assert list(documented) == [404, 409, 413, 422, 503]
+    assert list(documented) == [401, 404, 409, 413, 422, 503]
     assert documented[409] == {
         "description": "Conflict",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},

@@ -1,0 +1,43 @@
+"""Who somebody is, by ISPyB."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.access import tokens
+from app.access.identity import Person
+from app.ispyb import tables
+from app.ispyb.tables import Permission, UserGroupHasPermission, UserGroupHasPerson
+from app.ispyb.text import misfit
+from app.settings import Settings
+
+LOGIN = 45  # characters of Person.login
+
+
+class PersonUnknown(tokens.TokenInvalid):
+    """The token is good, but ISPyB does not know this person."""
+
+
+def get_person(session: Session, settings: Settings, login: str, *, proposal: str | None = None) -> Person:
+    """The person with exactly this login, and whether they are staff of the microscopes.
+
+    Raises:
+        PersonUnknown: there is none in ISPyB.
+    """
+    table = tables.Person.c
+    staff = sa.exists().where(
+        UserGroupHasPerson.c.personId == table.personId,
+        UserGroupHasPermission.c.userGroupId == UserGroupHasPerson.c.userGroupId,
+        Permission.c.permissionId == UserGroupHasPermission.c.permissionId,
+        Permission.c.type == settings.auth.staff_permission,
+    )
+    row = None
+    if misfit(login, LOGIN) is None:  # another text would make MariaDB convert the column and leave its index
+        row = session.execute(
+            sa.select(table.personId, table.login, staff.label("staff")).where(table.login == login)
+        ).first()
+    # ISPyB's collation ignores case and trailing spaces, and must not log anybody in.
+    if row is None or row.login != login:
+        raise PersonUnknown("ISPyB does not know you. Ask the facility's user office.")
+    return Person(login=row.login, person_id=row.personId, staff=bool(row.staff), proposal=proposal)
