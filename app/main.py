@@ -26,6 +26,7 @@ from app.ispyb import sandbox
 from app.processing_jobs import routes as jobs
 from app.processing_jobs import stopping
 from app.resources import Resources
+from app.results import routes as results
 from app.settings import Settings, load
 from app.simulator.microscope import Microscope
 from app.simulator.zocalo import SimulatedZocalo
@@ -114,6 +115,7 @@ def create_app(settings: Settings) -> FastAPI:
     api = APIRouter(prefix=PREFIX)
     api.include_router(visits.router)
     api.include_router(jobs.router)
+    api.include_router(results.router)
     app.include_router(api)
     app.include_router(health.router)
     faces = Faces(NATIVE)

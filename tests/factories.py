@@ -170,3 +170,66 @@ def launch_body(directory: str = "raw", **changes: Any) -> dict[str, Any]:
     """A launch of EPU's movies in ``raw``."""
     movies = {"imageDirectory": directory, "acquisitionSoftware": "EPU", "imageSuffix": "tiff"}
     return {"movies": movies, "parameters": parameters()} | changes
+
+
+def _make(database: Database, table: sa.Table, values: dict[str, Any]) -> int:
+    return database.write(lambda session: inserted_id(session.execute(sa.insert(table).values(values))))
+
+
+def make_movie(database: Database, dcid: int, number: int | None = 1, **columns: Any) -> int:
+    """A movie of a data collection."""
+    values = {"dataCollectionId": dcid, "movieNumber": number, "createdTimeStamp": local_now()}
+    return _make(database, tables.Movie, values | columns)
+
+
+def make_motion(
+    database: Database, program_id: int, movie_id: int | None, number: int | None = 1, **columns: Any
+) -> int:
+    """The motion correction of a movie by a program."""
+    values = {"autoProcProgramId": program_id, "movieId": movie_id, "imageNumber": number, "totalMotion": 12.5}
+    return _make(database, tables.MotionCorrection, values | columns)
+
+
+def make_ctf(database: Database, program_id: int, motion_id: int | None, **columns: Any) -> int:
+    """The CTF estimation of a motion corrected image."""
+    values = {"autoProcProgramId": program_id, "motionCorrectionId": motion_id, "estimatedDefocus": 12000.0}
+    return _make(database, tables.CTF, values | columns)
+
+
+def make_picker(database: Database, program_id: int, motion_id: int | None, **columns: Any) -> int:
+    """The particles of a motion corrected image."""
+    values = {"programId": program_id, "firstMotionCorrectionId": motion_id, "numberOfParticles": 300}
+    return _make(database, tables.ParticlePicker, values | columns)
+
+
+def make_class_group(database: Database, program_id: int, kind: str = "2D", **columns: Any) -> int:
+    """A batch of particles that were classified together."""
+    values = {"programId": program_id, "type": kind, "batchNumber": 1}
+    return _make(database, tables.ParticleClassificationGroup, values | columns)
+
+
+def make_class(database: Database, group_id: int, **columns: Any) -> int:
+    """A class of a batch."""
+    values = {"particleClassificationGroupId": group_id, "classNumber": 1, "particlesPerClass": 1000}
+    return _make(database, tables.ParticleClassification, values | columns)
+
+
+def make_initial_model(database: Database, class_id: int, **columns: Any) -> int:
+    """A model that a 3D class was refined from."""
+    model = _make(database, tables.CryoemInitialModel, {"resolution": 15.0, "numberOfParticles": 5000} | columns)
+    link = {"particleClassificationId": class_id, "cryoemInitialModelId": model}
+    table = tables.ParticleClassificationHasCryoemInitialModel
+    database.write(lambda session: session.execute(sa.insert(table).values(link)))
+    return model
+
+
+def make_attachment(database: Database, program_id: int, path: Path, **columns: Any) -> int:
+    """A file that a program has left; the row only."""
+    values = {
+        "autoProcProgramId": program_id,
+        "filePath": str(path.parent),
+        "fileName": path.name,
+        "fileType": "Graph",
+        "deleted": 0,
+    }
+    return _make(database, tables.AutoProcProgramAttachment, values | columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -15,8 +16,22 @@ from app.http import dependencies
 from app.ispyb import tables
 from app.ispyb.tables import inserted_id
 from tests.api.conftest import MakeVisit
-from tests.api.test_documentation import PROBLEM, Operation, operations
-from tests.factories import MadeVisit, launch_body, make_collection, make_job
+from tests.api.test_documentation import NUMBERS, PROBLEM, Operation, operations
+from tests.factories import (
+    MadeVisit,
+    launch_body,
+    make_attachment,
+    make_class,
+    make_class_group,
+    make_collection,
+    make_ctf,
+    make_file,
+    make_job,
+    make_motion,
+    make_movie,
+    make_picker,
+    make_program,
+)
 from tests.support import rows
 from tests.support.services import ServiceThread
 
@@ -25,15 +40,16 @@ LISTED_NOWHERE = {"/relion/parameters-schema"}  # addresses that name nothing of
 
 
 class Beam(NamedTuple):
-    """A visit with a data collection and a job."""
+    """A visit with a data collection and a job that waits, and a program with results of another."""
 
     visit: MadeVisit
     dcid: int
     job_id: int
+    results: dict[str, int]
 
     def ask(self, client: httpx.Client, operation: Operation) -> httpx.Response:
         """Send a good request about it."""
-        path = operation.path.format(visit=self.visit.name, dcid=self.dcid, jobId=self.job_id)
+        path = operation.path.format(visit=self.visit.name, dcid=self.dcid, jobId=self.job_id, **self.results)
         return client.request(operation.method, path, **operation.good_request)
 
 
@@ -71,7 +87,20 @@ def ada(new_person: Callable[[str], Person]) -> Person:
 
 def make_beam(database: Database, visit: MadeVisit, **columns: Any) -> Beam:
     dcid = make_collection(database, visit, **columns)
-    return Beam(visit, dcid, make_job(database, dcid))
+    beam = Beam(visit, dcid, make_job(database, dcid), {})
+    other = make_collection(database, visit, **columns)
+    program = make_program(database, make_job(database, other), status=1)
+    picture = str(make_file(visit.directory / "processed" / "picture.png"))
+    motion = make_motion(
+        database, program, make_movie(database, other), 1,
+        micrographSnapshotFullPath=picture, fftFullPath=picture, fftCorrectedFullPath=picture,
+    )  # fmt: skip
+    make_ctf(database, program, motion, fftTheoreticalFullPath=picture)
+    make_picker(database, program, motion, summaryImageFullPath=picture)
+    ident = make_class(database, make_class_group(database, program), classImageFullPath=picture)
+    attachment = make_attachment(database, program, Path(picture))
+    numbers = {"programId": program, "imageNumber": 1, "classificationId": ident, "attachmentId": attachment}
+    return beam._replace(results=numbers)
 
 
 def move(database: Database, visit: MadeVisit, beamline: str | None) -> None:
@@ -89,7 +118,7 @@ def test_every_address_names_what_it_is_about_in_a_way_that_these_tests_know(cli
     found = operations(client)
 
     assert {operation.path for operation in found if not operation.path_ids} == LISTED_NOWHERE
-    assert set().union(*(operation.path_ids for operation in found)) == {"visit", "dcid", "jobId"}
+    assert set().union(*(operation.path_ids for operation in found)) == {"visit", *NUMBERS}
 
 
 def test_on_their_own_visit_a_person_may_do_everything(
@@ -157,12 +186,16 @@ def test_what_is_not_theirs_reads_exactly_like_what_does_not_exist(
     client: httpx.Client, database: Database, new_visit: MakeVisit, ada: Person, become: BecomePerson
 ) -> None:
     theirs = make_beam(database, new_visit())
-    nothing = Beam(MadeVisit("cm999999999-1", 0, theirs.visit.directory), 2_000_000_000, 2_000_000_000)
+    nothing = Beam(
+        MadeVisit("cm999999999-1", 0, theirs.visit.directory), 2_000_000_000, 2_000_000_000,
+        dict.fromkeys(theirs.results, 2_000_000_000) | {"imageNumber": 1},
+    )  # fmt: skip
     become(ada)
 
     def read(beam: Beam) -> dict[str, str]:
         answers = {operation.name: beam.ask(client, operation).text for operation in bounded(client)}
-        for name in (beam.visit.name, str(beam.dcid), str(beam.job_id)):
+        numbers = [number for name, number in beam.results.items() if name != "imageNumber"]
+        for name in (beam.visit.name, *map(str, sorted({beam.dcid, beam.job_id, *numbers}, reverse=True))):
             answers = {operation: text.replace(name, "…") for operation, text in answers.items()}
         return answers
 

@@ -20,7 +20,21 @@ from app.processing_jobs.idempotency import idempotency
 from app.slots import slot
 from tests.api.conftest import MakeVisit
 from tests.api.test_documentation import PROBLEM, operations
-from tests.factories import MadeVisit, launch_body, make_collection, make_file, make_job, make_program, parameters
+from tests.factories import (
+    MadeVisit,
+    launch_body,
+    make_class,
+    make_class_group,
+    make_collection,
+    make_ctf,
+    make_file,
+    make_job,
+    make_motion,
+    make_movie,
+    make_picker,
+    make_program,
+    parameters,
+)
 from tests.support import rows
 
 Refused = Callable[..., dict[str, Any]]
@@ -96,8 +110,9 @@ def test_a_page_that_cannot_be(
     client: httpx.Client, database: Database, refused: Refused, visit: MadeVisit, name: str, value: str
 ) -> None:
     dcid = make_collection(database, visit)
+    program = make_program(database, make_job(database, dcid))
     lists = [
-        operation.path.format(visit=visit.name, dcid=dcid)
+        operation.path.format(visit=visit.name, dcid=dcid, programId=program)
         for operation in operations(client)
         if "page" in operation.query
     ]
@@ -364,11 +379,17 @@ def test_gaps_in_rows_make_no_route_fail(
     made = new_visit(**visit)
     dcid = make_collection(database, made, **collection)
     job_id = make_job(database, dcid, **job)
-    make_program(database, job_id, **program)
+    program_id = make_program(database, job_id, **program)
     nothing = [{"processingJobId": job_id, "parameterKey": key} for key in (None, "angpix", "voltage", "other")]
     database.write(lambda session: session.execute(sa.insert(tables.ProcessingJobParameter), nothing))
 
-    ids = {"visit": made.name, "dcid": dcid, "jobId": job_id}
+    for number in (None, 1):
+        motion = make_motion(database, program_id, make_movie(database, dcid, number), number, totalMotion=None)
+        make_ctf(database, program_id, motion, estimatedDefocus=None)
+        make_picker(database, program_id, motion, numberOfParticles=None)
+    one = make_class(database, make_class_group(database, program_id))
+    results = {"programId": program_id, "imageNumber": 1, "classificationId": one, "attachmentId": 1}
+    ids = {"visit": made.name, "dcid": dcid, "jobId": job_id, **results}
     gets = [operation for operation in operations(client) if operation.method == "GET"]
     answers = {get.path: client.get(get.path.format(**ids), **get.good_request) for get in gets}
 

@@ -21,6 +21,7 @@ from tests.support import rows
 from tests.support.services import API, ServiceThread
 
 PROBLEM = "application/problem+json"
+NUMBERS = ("dcid", "jobId", "programId", "imageNumber", "classificationId", "attachmentId")  # in addresses
 COMMITTED = Path(__file__).parents[2] / "openapi.json"
 
 
@@ -112,7 +113,9 @@ def test_every_operation_documents_its_error_answers_as_problems(client: httpx.C
     missing = {}
     for operation in found:
         # What takes no input cannot be asked wrongly.
-        expected = {"503"} | ({"422"} if operation.takes_input else set()) | ({"404"} if operation.path_ids else set())
+        expected = (
+            {"401", "503"} | ({"422"} if operation.takes_input else set()) | ({"404"} if operation.path_ids else set())
+        )
         problems = {
             status for status, answer in operation.document["responses"].items() if PROBLEM in answer.get("content", {})
         }
@@ -201,7 +204,8 @@ def test_the_examples_of_path_and_query_are_of_the_type_that_they_document(clien
         for example in parameter["schema"].get("examples", ["missing"])
     }
 
-    assert ids == {("visit", "cm28212-1"), ("dcid", "6018191"), ("jobId", "6611642")}
+    assert {name for name, _ in ids} == {"visit", *NUMBERS}
+    assert all(example.isdigit() if name in NUMBERS else example == "cm28212-1" for name, example in ids)
 
 
 def test_the_committed_document_is_the_one_that_the_service_gives(client: httpx.Client) -> None:
@@ -225,7 +229,7 @@ def test_a_wrong_method_is_a_problem_that_names_the_right_ones(client: httpx.Cli
 
     answers = {}
     for operation in operations(client):
-        path = operation.path.format(visit="cm28212-1", dcid=1, jobId=1)
+        path = operation.path.format(visit="cm28212-1", **dict.fromkeys(NUMBERS, 1))
         for method in ("PUT", "PATCH", "DELETE", "GET" if operation.method == "POST" else "POST"):
             answers[f"{method} {operation.path}"] = client.request(method, path)
 
