@@ -30,6 +30,9 @@ from app.results import routes as results
 from app.settings import Settings, load
 from app.simulator.microscope import Microscope
 from app.simulator.zocalo import SimulatedZocalo
+from app.synchweb import errors as synchweb_errors
+from app.synchweb import routes as synchweb
+from app.synchweb.asking import PREFIX as SYNCHWEB
 from app.visits import routes as visits
 from app.zocalo import transport
 from app.zocalo.relay import Relay
@@ -117,8 +120,9 @@ def create_app(settings: Settings) -> FastAPI:
     api.include_router(jobs.router)
     api.include_router(results.router)
     app.include_router(api)
+    app.include_router(synchweb.router)
     app.include_router(health.router)
-    faces = Faces(NATIVE)
+    faces = Faces(NATIVE, {f"{SYNCHWEB}/": synchweb_errors.FACE, f"{PREFIX}/": NATIVE})
     faces.install(app)
     app.add_middleware(BoundedBody, faces=faces)
     app.add_middleware(RequestContext, faces=faces)
@@ -138,6 +142,10 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes, summary=None
         )
         schemas = document["components"]["schemas"]
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                if path.startswith(f"{SYNCHWEB}/") and not path.startswith(f"{PREFIX}/"):
+                    operation["responses"].pop("422", None)  # FastAPI's own; SynchWeb's face answers 400 or 404
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         definition = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
