@@ -15,6 +15,7 @@ from app.errors import EMError, SettingsError
 
 USAGE_ERROR = 64  # EX_USAGE of sysexits.h
 SETTINGS_ERROR = 78  # EX_CONFIG: init systems then do not restart the service for nothing
+MOST_HOURS = 168  # of a token: nothing can take it back
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,6 +72,19 @@ def parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser("migrate", help="create or update our own tables")
     migrate.set_defaults(run=_on_server("migrate"))
 
+    token = commands.add_parser(
+        "token",
+        help="print a SynchWeb token for a login",
+        description="Print a SynchWeb token for a login, signed with EM_AUTH__JWT_KEY: for scripts of the facility's "
+        "staff, and for trying the demo. Whoever has it is that person, so keep it to yourself.",
+        epilog="EM_TOKEN=$(synchweb-em token LOGIN) is what this command line sends.",
+    )
+    token.add_argument("login", type=_login, metavar="LOGIN", help="as ISPyB has it in Person.login")
+    token.add_argument(
+        "--hours", type=_between(1, MOST_HOURS), default=1, metavar="N", help="how long it counts, in hours (default 1)"
+    )
+    token.set_defaults(run=_on_server("token"))
+
     config = commands.add_parser("config", help="print the settings in force, with secrets hidden")
     config.set_defaults(run=_on_server("config"))
 
@@ -101,6 +115,12 @@ def _between(least: int, most: int) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def _login(text: str) -> str:
+    if not text or text != text.strip():
+        raise argparse.ArgumentTypeError("must be a login, without spaces around it")
+    return text
 
 
 def _add_address(command: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ import uvicorn
 
 from app import doctor, logging, migrating, settings
 from app import main as wiring
+from app.access import tokens
 from app.db import Database
 from app.errors import SettingsError
 from app.ispyb import sandbox
@@ -26,6 +27,13 @@ from app.settings import Settings
 SHUTDOWN_SECONDS = 15  # for requests in flight when the service is told to end
 # Longer than proxies keep idle connections (nginx: 60 s): who closes first must be the one who sends next.
 KEEP_ALIVE_SECONDS = 75
+
+WHO = (
+    "Requests need a token now. In another terminal, with the same EM_AUTH__JWT_KEY: "
+    f"export EM_TOKEN=$(synchweb-em token {sandbox.USER})\n"
+    f"{sandbox.USER} sees every visit but is no staff, {sandbox.GUEST} sees {sandbox.EPU} only, "
+    f"{sandbox.STAFF} is staff.\n"
+)
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -124,9 +132,11 @@ def demo(arguments: argparse.Namespace) -> int:
     var: Path = arguments.var.resolve()
     _require_port(arguments.host, arguments.port)
     _require_writable(var)
-    # The settings of the environment stay out of it: a demo must never meet a real ISPyB or a real broker.
+    # The settings of the environment stay out of it, for a demo must never meet a real ISPyB or a real broker; but who
+    # may use it can be tried.
     loaded = settings.load(
-        {
+        {name: value for name, value in os.environ.items() if name.upper().startswith("EM_AUTH__")}
+        | {
             "EM_DATABASE__URL": f"sqlite:///{var}/em.sqlite",
             "EM_BROKER__URL": f"embedded://{var}/spool",
             "EM_VISIT_DIRECTORY": f"{var}/dls/{{beamline}}/data/{{year}}/{{visit}}",
@@ -142,6 +152,8 @@ def demo(arguments: argparse.Namespace) -> int:
     database.dispose()
     wiring.check(loaded, database, host=arguments.host, workers=1)
     sys.stderr.write(f"synchweb-em demo: http://{arguments.host}:{arguments.port}/api/em/v1, files below {var}\n")
+    if "synchweb" in loaded.auth.modes:
+        sys.stderr.write(WHO)
     return _listen(loaded, arguments.host, arguments.port)
 
 
@@ -187,6 +199,15 @@ def migrate(arguments: argparse.Namespace) -> int:
     """Create or update our own tables."""
     revision = migrating.upgrade(Database(settings.load(), pool_size=2))
     sys.stdout.write(f"Our tables are at revision {revision}.\n")
+    return 0
+
+
+def token(arguments: argparse.Namespace) -> int:
+    """Print a token for somebody."""
+    key = settings.load().auth.jwt_key
+    if key is None:
+        raise SettingsError("EM_AUTH__JWT_KEY is not set: a token is signed with SynchWeb's $jwt_key.")
+    sys.stdout.write(tokens.issue(arguments.login, key, seconds=arguments.hours * 3600) + "\n")
     return 0
 
 

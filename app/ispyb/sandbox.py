@@ -17,7 +17,19 @@ from sqlalchemy.orm import Session
 from app.db import Database, database_now
 from app.errors import Conflict
 from app.ispyb import sqlite
-from app.ispyb.tables import AdminVar, BLSession, Person, Proposal, SessionHasPerson, inserted_id, metadata
+from app.ispyb.tables import (
+    AdminVar,
+    BLSession,
+    Permission,
+    Person,
+    Proposal,
+    SessionHasPerson,
+    UserGroup,
+    UserGroupHasPermission,
+    UserGroupHasPerson,
+    inserted_id,
+    metadata,
+)
 from app.settings import Settings
 
 MARK = "synchweb_em_sandbox"
@@ -61,18 +73,27 @@ class DemoVisit:
     files: tuple[str, ...] | None = None
     archived: bool = False
 
+    @property
+    def name(self) -> str:
+        """``cm28212-1``."""
+        return f"{self.proposal}-{self.number}"
+
     def directory(self, pattern: str) -> Path:
         """Where its files live."""
-        visit = f"{self.proposal}-{self.number}"
-        return Path(pattern.format(beamline=self.beamline, year=self.start.year, visit=visit, proposal=self.proposal))
+        year = self.start.year
+        return Path(pattern.format(beamline=self.beamline, year=year, visit=self.name, proposal=self.proposal))
 
+
+USER, GUEST, STAFF = "rsx12345", "mgx23456", "klx34567"
 
 PEOPLE = {
     # login: given name, family name, role
-    "rsx12345": ("Rosalind", "Sample", "Principal Investigator"),
-    "mgx23456": ("Max", "Grid", "Co-Investigator"),
-    "klx34567": ("Kay", "Lens", "Local Contact"),
+    USER: ("Rosalind", "Sample", "Principal Investigator"),
+    GUEST: ("Max", "Grid", "Co-Investigator"),
+    STAFF: ("Kay", "Lens", "Local Contact"),
 }
+
+ONLY = {GUEST: (EPU,)}  # the others are on every visit
 
 PROPOSALS = {
     "cm28212": "Commissioning: RELION's tutorial, beta-galactosidase",
@@ -116,7 +137,7 @@ def create(database: Database, settings: Settings) -> None:
         except OSError as error:
             raise DirectoryUnusable(f"Cannot write below {directory} ({error.strerror}). {ADVICE}") from error
     _empty_spool(settings)
-    database.write(lambda session: _fill(session, database, visits, now))
+    database.write(lambda session: _fill(session, database, settings, visits, now))
 
 
 def demo_visits(now: datetime) -> tuple[DemoVisit, ...]:
@@ -186,12 +207,15 @@ def _empty_spool(settings: Settings) -> None:
                 message.unlink(missing_ok=True)
 
 
-def _fill(session: Session, database: Database, visits: tuple[DemoVisit, ...], now: datetime) -> None:
+def _fill(
+    session: Session, database: Database, settings: Settings, visits: tuple[DemoVisit, ...], now: datetime
+) -> None:
     _require_empty(session, database)  # again, now that nobody else can write
     schema = sqlite.tables() if database.is_sqlite else metadata
     schema.create_all(session.connection())
     people = _add_people(session)
-    proposals = {name: _add_proposal(session, name, people["rsx12345"], now) for name in PROPOSALS}
+    _add_staff(session, people[STAFF], settings.auth.staff_permission)
+    proposals = {name: _add_proposal(session, name, people[USER], now) for name in PROPOSALS}
     for visit in visits:
         _add_visit(session, visit, proposals[visit.proposal], people, now)
     session.execute(sa.insert(AdminVar).values(name=MARK, value=now.isoformat(" ")))
@@ -223,6 +247,16 @@ def _add_people(session: Session) -> dict[str, int]:
         )
         for login, (given, family, _) in PEOPLE.items()
     }
+
+
+def _add_staff(session: Session, person_id: int, permission: str) -> None:
+    """Let this person see every visit on a microscope."""
+    group = inserted_id(session.execute(sa.insert(UserGroup).values(name="Electron microscopy staff")))
+    granted = inserted_id(
+        session.execute(sa.insert(Permission).values(type=permission, description="Electron microscopes' staff"))
+    )
+    session.execute(sa.insert(UserGroupHasPermission).values(userGroupId=group, permissionId=granted))
+    session.execute(sa.insert(UserGroupHasPerson).values(userGroupId=group, personId=person_id))
 
 
 def _add_proposal(session: Session, name: str, person_id: int, now: datetime) -> int:
@@ -263,5 +297,6 @@ def _add_visit(session: Session, visit: DemoVisit, proposal_id: int, people: dic
         [
             {"sessionId": session_id, "personId": person_id, "role": PEOPLE[login][2], "remote": 0}
             for login, person_id in people.items()
+            if visit.name in ONLY.get(login, (visit.name,))
         ],
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.db import Database, local_now
-from app.ispyb.tables import CTF, AutoProcProgram, MotionCorrection, Movie, ParticlePicker, inserted_id
+from app.ispyb.tables import AutoProcProgram, MotionCorrection, Movie, ParticlePicker, inserted_id
+from app.simulator import rows
 from app.simulator.project import Task
 from app.simulator.relion import STARTED, Outcome
 from app.simulator.results import Result
@@ -70,9 +71,13 @@ class Program:
             lambda session: self._update(session, outcome.message, processingStatus=status, processingStartTime=start)
         )
 
-    def processed(self) -> Collection[str]:
-        """The movies whose results are written, by full path."""
-        return self._read(lambda session: session.execute(self._movies()).scalars().all())
+    def processed(self) -> Mapping[str, int]:
+        """The movies whose results are written, by full path, and how many particles were picked in each."""
+
+        def look(session: Session) -> Mapping[str, int]:
+            return {row.movieFullPath: row.numberOfParticles or 0 for row in session.execute(self._movies())}
+
+        return self._read(look)
 
     def add(self, result: Result, message: str) -> None:
         """Write one movie's results, and move the program's end as a heart-beat."""
@@ -80,7 +85,7 @@ class Program:
         def work(session: Session) -> None:
             # After a commit whose answer was lost, the rows are there.
             if session.execute(self._movies().where(Movie.c.movieFullPath == str(result.movie))).first() is None:
-                self._insert(session, result)
+                rows.insert(session, self._task.dcid, self._id, result)
             self._update(session, message)
 
         self._write(work)
@@ -113,72 +118,11 @@ class Program:
             .values(processingMessage=message[:80], processingEndTime=local_now(), **values)
         )
 
-    def _movies(self) -> sa.Select[str]:
+    def _movies(self) -> sa.Select[str, int]:
+        correction = MotionCorrection.c
         return (
-            sa.select(Movie.c.movieFullPath)
-            .join(MotionCorrection, MotionCorrection.c.movieId == Movie.c.movieId)
-            .where(MotionCorrection.c.autoProcProgramId == self._id)
+            sa.select(Movie.c.movieFullPath, ParticlePicker.c.numberOfParticles)
+            .join(MotionCorrection, correction.movieId == Movie.c.movieId)
+            .outerjoin(ParticlePicker, ParticlePicker.c.firstMotionCorrectionId == correction.motionCorrectionId)
+            .where(correction.autoProcProgramId == self._id)
         )
-
-    def _insert(self, session: Session, result: Result) -> None:
-        movie = inserted_id(
-            session.execute(
-                sa.insert(Movie).values(
-                    dataCollectionId=self._task.dcid,
-                    movieNumber=result.number,
-                    movieFullPath=str(result.movie),
-                    createdTimeStamp=local_now(),
-                )
-            )
-        )
-        motion = result.motion
-        correction = inserted_id(
-            session.execute(
-                sa.insert(MotionCorrection).values(
-                    dataCollectionId=self._task.dcid,
-                    autoProcProgramId=self._id,
-                    movieId=movie,
-                    imageNumber=result.number,
-                    firstFrame=1,
-                    lastFrame=motion.frames,
-                    dosePerFrame=motion.dose_per_frame,
-                    totalMotion=motion.total,
-                    averageMotionPerFrame=motion.average,
-                    micrographFullPath=str(motion.micrograph),
-                    micrographSnapshotFullPath=str(motion.snapshot),
-                    patchesUsedX=5,
-                    patchesUsedY=5,
-                )
-            )
-        )
-        ctf = result.ctf
-        session.execute(
-            sa.insert(CTF).values(
-                motionCorrectionId=correction,
-                autoProcProgramId=self._id,
-                boxSizeX=512,
-                boxSizeY=512,
-                minResolution=30,
-                maxResolution=5,
-                minDefocus=5_000,
-                maxDefocus=50_000,
-                defocusStepSize=100,
-                astigmatism=ctf.astigmatism,
-                astigmatismAngle=ctf.astigmatism_angle,
-                estimatedResolution=ctf.resolution,
-                estimatedDefocus=ctf.defocus,
-                amplitudeContrast=0.1,
-                ccValue=ctf.correlation,
-                fftTheoreticalFullPath=str(ctf.snapshot),
-            )
-        )
-        if result.particles is not None:
-            session.execute(
-                sa.insert(ParticlePicker).values(
-                    programId=self._id,
-                    firstMotionCorrectionId=correction,
-                    particleDiameter=result.particles.diameter,
-                    numberOfParticles=result.particles.count,
-                    summaryImageFullPath=str(result.particles.snapshot),
-                )
-            )

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import random
-import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +14,6 @@ SENTINEL = f"{RUNNING}RELION_IT"
 OPTIONS_FILE = "relion_it_options.py"
 LINK = "relion"
 IMPORT, MOTION, CTF, PICK = "Import/job001", "MotionCorr/job002", "CtfFind/job003", "AutoPick/job004"
-PIXELS = 64  # side of a snapshot
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,11 @@ class Task:
     @property
     def stop_after_ctf(self) -> bool:
         """Whether no particles are to be picked."""
-        return self.parameters.get("stop_after_ctf_estimation", "").lower() == "true"
+        return self.flag("stop_after_ctf_estimation")
+
+    def flag(self, key: str) -> bool:
+        """A parameter that is true or false; SynchWeb's form writes ``1`` and ``0``."""
+        return bool(_typed(self.parameters.get(key, "")))
 
     def number(self, key: str, default: float) -> float:
         """A parameter that is a number."""
@@ -94,12 +94,6 @@ class Project:
         """Where one of RELION's jobs writes what it makes of a movie."""
         return (self.directory / job / "Movies" / movie).with_name(Path(movie).stem + ending)
 
-    def write_outputs(self, movie: str) -> None:
-        """Write what RELION's jobs make of a movie."""
-        _write(self.output(MOTION, movie, ".mrc"), bytes(1024))
-        for job in self.jobs[1:]:
-            _write(self.output(job, movie, ".png"), snapshot(f"{job} {movie}"))
-
     def end(self, success: bool) -> None:
         """Mark RELION's jobs, and say that it no longer runs."""
         for job in self.jobs:
@@ -127,18 +121,6 @@ class Project:
         )
 
 
-def snapshot(seed: str) -> bytes:
-    """A small grey PNG with noise, always the same for the same seed."""
-    noise = random.Random(seed).randbytes(PIXELS * PIXELS)
-    rows = b"".join(b"\0" + noise[start : start + PIXELS] for start in range(0, len(noise), PIXELS))
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", PIXELS, PIXELS, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
 def _typed(text: str) -> bool | int | float | str:
     """A stored parameter, as the wrapper reads it."""
     if text.isascii() and text.isdigit():
@@ -149,11 +131,6 @@ def _typed(text: str) -> bool | int | float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 def _link(link: Path, target: Path) -> None:

@@ -6,11 +6,12 @@ nor a broker, so that a real ``zocalo.wrapper.BaseWrapper`` can do the same with
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from app.data_collections.rules import software_of
+from app.simulator import outputs
 from app.simulator.project import Project, Task
 from app.simulator.results import Result, measure
 from app.simulator.waiting import Wait
@@ -50,11 +51,11 @@ class Pace:
 class Record(Protocol):
     """Where a run's results are written."""
 
-    def processed(self) -> Collection[str]:
-        """The movies, by full path, whose results this run has written already."""
+    def processed(self) -> Mapping[str, int]:
+        """The movies, by full path, whose results this run has written, and how many particles each gave."""
 
     def add(self, result: Result, message: str) -> None:
-        """Write one movie's results, and a sign of life."""
+        """Write one movie's results, all or none of them, and a sign of life."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Relion:
 
     def _process(self) -> int:
         """How many movies were processed in all."""
-        done = set(self._record.processed())
+        done = dict(self._record.processed())
         limit = self._pace.silence(self._task.file_template)
         silent = 0.0
         while silent < limit:
@@ -108,10 +109,10 @@ class Relion:
                 continue
             silent = 0.0
             self._pause(self._pace.per_movie)
-            self._project.write_outputs(movie)
-            result = measure(self._task, self._project, movie, len(done) + 1)
+            result = measure(self._task, self._project, movie, len(done) + 1, sum(done.values()))
+            outputs.write(result)  # before the rows that name the files
             self._record.add(result, f"{STARTED}: {len(done) + 1} of {len(movies)} movies")
-            done.add(str(result.movie))
+            done[str(result.movie)] = result.particles.count if result.particles else 0
         return len(done)
 
     def _pause(self, seconds: float) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from app import main, migrating
 from app.db import Database
 from app.ispyb import sandbox
+from app.ispyb.tables import AutoProcProgramAttachment, ParticleClassification, ParticleClassificationGroup
 from app.settings import Settings
 from app.simulator.zocalo import SimulatedZocalo
 from tests.factories import MadeVisit, make_collection, make_visit, parameters
-from tests.support import rows
-from tests.support.services import ServiceThread
+from tests.servers.processes import free_port
+from tests.support import commands, rows
+from tests.support.png import read_png
+from tests.support.services import ServiceThread, api_client, wait_ready
 from tests.system.support import press_at_once, statuses
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -63,6 +70,43 @@ def new_sandbox(folder: Path) -> Settings:
     return settings
 
 
+class DemoProcess:
+    """``make run``, in a folder of its own."""
+
+    def __init__(self, environ: dict[str, str], folder: Path) -> None:
+        self.port = free_port()
+        self._environ = commands.environ_with(environ)
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def said(self) -> str:
+        """What it has written to the terminal so far."""
+        return (self._folder / "log").read_text()
+
+    def __enter__(self) -> Self:
+        options = ["--port", str(self.port), "--var", str(self._folder / "var")]
+        command = [sys.executable, "-m", "app", "demo", *options]
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                command, env=self._environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        try:
+            wait_ready(self.port)
+        except BaseException:
+            self._process.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        finally:
+            self._process.kill()
+            self._process.wait(5)
+
+
 def wait_for(client: httpx.Client, job_id: int, *states: str, seconds: float = 40) -> dict[str, Any]:
     """Poll until the job is in one of these states; what was answered then."""
     end = time.monotonic() + seconds
@@ -89,6 +133,70 @@ def test_the_tutorial_goes_from_press_to_success_where_it_was_announced(demo: Se
     assert not list(results.glob("RUNNING_*"))
     assert status["reason"] == "RELION has finished."
     assert [program["processingStatus"] for program in status["programs"]] == [1]
+
+
+def test_the_finished_tutorial_has_classes_with_images_and_attachments(demo: ServiceThread) -> None:
+    with demo.client() as client:
+        launched = client.post("/visits/cm28212-1/launch", json=TUTORIAL).json()
+        status = wait_for(client, launched["processingJobId"], "succeeded")
+    results = Path(launched["resultsDirectory"])
+    (program,) = [program["autoProcProgramId"] for program in status["programs"]]
+
+    group, each, row = ParticleClassificationGroup.c, ParticleClassification.c, AutoProcProgramAttachment.c
+    with demo.resources.database.read() as session:
+        classes = session.execute(
+            sa.select(group.type, each.classImageFullPath)
+            .join(ParticleClassification, each.particleClassificationGroupId == group.particleClassificationGroupId)
+            .where(group.programId == program)
+        ).all()
+        attachments = session.execute(
+            sa.select(row.fileType, row.filePath, row.fileName).where(row.autoProcProgramId == program)
+        ).all()
+
+    assert {kind for kind, _ in classes} == {"2D", "3D"}
+    for _, image in classes:
+        assert Path(image).is_relative_to(results)
+        assert read_png(image) == (64, 64)
+    assert {kind for kind, _, _ in attachments} == {"Graph", "Result", "Log"}
+    for kind, folder, name in attachments:
+        path = Path(folder) / name
+        assert path.is_relative_to(results)
+        assert path.stat().st_size > 0
+        assert kind != "Graph" or json.loads(path.read_text()).keys() == {"data", "layout"}
+
+
+def test_what_somebody_else_sees_can_be_tried(tmp_path: Path) -> None:
+    environ = {"EM_AUTH__MODES": "synchweb,onetime", "EM_AUTH__JWT_KEY": "k" * 64}
+
+    with DemoProcess(environ, tmp_path) as demo, api_client(demo.port) as client:
+        seen: dict[str | None, list[int]] = {None: statuses_of_visits(client, {})}
+        for login in sandbox.PEOPLE:
+            token = commands.run(environ, "token", login).out.strip()
+            seen[login] = statuses_of_visits(client, {"Authorization": f"Bearer {token}"})
+
+    assert seen == {
+        None: [401, 401],
+        sandbox.USER: [200, 200],
+        sandbox.GUEST: [404, 200],
+        sandbox.STAFF: [200, 200],
+    }
+    assert "$(synchweb-em token rsx12345)" in demo.said()
+
+
+def statuses_of_visits(client: httpx.Client, headers: dict[str, str]) -> list[int]:
+    """How the tutorial and the EPU visit are answered."""
+    visits = (sandbox.TUTORIAL, sandbox.EPU)
+    return [client.get(f"/visits/{visit}", headers=headers).status_code for visit in visits]
+
+
+def test_without_other_modes_the_demo_asks_for_no_token(tmp_path: Path) -> None:
+    with DemoProcess({"EM_GRACE_HOURS": "soon"}, tmp_path) as demo:  # no other setting reaches it
+        said = demo.said()
+        with api_client(demo.port) as client:
+            answer = client.get(f"/visits/{sandbox.TUTORIAL}")
+
+    assert answer.status_code == 200
+    assert "token" not in said
 
 
 def test_a_restart_ends_the_old_run_and_the_new_one_succeeds(demo: ServiceThread) -> None:

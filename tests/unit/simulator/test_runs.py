@@ -1,6 +1,9 @@
 """A run leaves the rows and files that the real one leaves."""
 
+import json
+import math
 from collections.abc import Callable
+from itertools import pairwise, starmap
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,17 @@ from app.filesystem import sentinel
 from app.ispyb import sandbox
 from app.ispyb.tables import CTF, MotionCorrection, Movie, ParticlePicker
 from app.settings import Settings
+from app.simulator.results import Result
+from tests.support.png import read_png
 from tests.unit.simulator.jobs import SLOW, StartZocalo, count, look, make_job, send, wait_for_end, wait_until
+
+MOTION_PATHS = (
+    MotionCorrection.c.micrographSnapshotFullPath,
+    MotionCorrection.c.micrographFullPath,
+    MotionCorrection.c.driftPlotFullPath,
+    MotionCorrection.c.fftFullPath,
+    MotionCorrection.c.fftCorrectedFullPath,
+)
 
 
 def test_a_run_succeeds_and_leaves_rows_for_every_movie(
@@ -55,13 +68,31 @@ def test_a_run_leaves_its_files_where_zocalo_puts_them(
     assert (job.visit_directory / "processed" / "raw" / "relion").resolve() == results
     assert "angpix = 0.885\ndo_class2d = True\n" in (results / "relion_it_options.py").read_text()
     with database.read() as session:
-        columns = (MotionCorrection.c.micrographSnapshotFullPath, MotionCorrection.c.micrographFullPath)
-        paths = [path for row in session.execute(sa.select(*columns)) for path in row]
+        paths = [path for row in session.execute(sa.select(*MOTION_PATHS)) for path in row]
         paths += session.execute(sa.select(CTF.c.fftTheoreticalFullPath)).scalars().all()
         paths += session.execute(sa.select(ParticlePicker.c.summaryImageFullPath)).scalars().all()
-    assert len(set(paths)) == 4 * 24
+    assert len(set(paths)) == 7 * 24
     assert all(Path(path).is_relative_to(results) and Path(path).is_file() for path in paths)
-    assert Path(paths[0]).read_bytes().startswith(b"\x89PNG")
+    assert {read_png(path) for path in paths if path.endswith(".png")} == {(64, 64)}
+
+
+def test_the_drift_of_a_movie_is_a_plot_as_long_as_its_motion(
+    database: Database, settings: Settings, zocalo: StartZocalo
+) -> None:
+    job = make_job(database, settings)
+    send(settings, job.start)
+
+    zocalo()
+    wait_for_end(database, job)
+
+    columns = (MotionCorrection.c.driftPlotFullPath, MotionCorrection.c.totalMotion, MotionCorrection.c.lastFrame)
+    with database.read() as session:
+        for path, motion, frames in session.execute(sa.select(*columns)).all():
+            figure = json.loads(Path(path).read_text())
+            places = list(zip(figure["data"][0]["x"], figure["data"][0]["y"], strict=True))
+            assert len(places) == frames
+            assert sum(starmap(math.dist, pairwise(places))) == pytest.approx(motion, abs=0.02)
+            assert "layout" in figure
 
 
 def test_a_run_is_registered_before_the_cluster_has_a_place(
@@ -164,10 +195,10 @@ def test_a_run_that_breaks_ends_as_a_failure(
 ) -> None:
     job = make_job(database, settings)
 
-    def broken(seed: str) -> bytes:
+    def broken(result: Result) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("app.simulator.project.snapshot", broken)
+    monkeypatch.setattr("app.simulator.outputs.write", broken)
     send(settings, job.start)
 
     zocalo()

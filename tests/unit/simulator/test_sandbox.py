@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app import migrating
+from app.access import people, policy
 from app.access.identity import ANYBODY, Person
 from app.db import Database, database_now
 from app.ispyb import sandbox, sqlite
-from app.ispyb.tables import AdminVar, DataCollection, Movie, SessionHasPerson, metadata
+from app.ispyb.tables import AdminVar, BLSession, DataCollection, Movie, Proposal, SessionHasPerson, metadata
 from app.processing_jobs.tables import stop_request
-from app.settings import Settings
+from app.settings import AuthSettings, Settings
 from app.visits import repository as visits
 from app.visits.rules import Visit, VisitRef, why_not
 from tests.unit.simulator.conftest import settings_in
@@ -150,14 +152,45 @@ def test_some_visits_may_not_be_processed(database: Database, settings: Settings
     assert reason in refusal
 
 
-def test_people_are_listed_on_their_visits_and_there_are_no_data_collections(
-    database: Database, settings: Settings
+@pytest.mark.parametrize(
+    ("login", "staff", "seen"),
+    [
+        (sandbox.USER, False, {sandbox.TUTORIAL, sandbox.ENDED, "bi28713-44", sandbox.EPU, "bi28713-46"}),
+        (sandbox.GUEST, False, {sandbox.EPU}),
+        (sandbox.STAFF, True, {sandbox.TUTORIAL, sandbox.ENDED, "bi28713-44", sandbox.EPU, "bi28713-46", "bi28713-7"}),
+    ],
+)
+def test_a_user_sees_the_visits_they_are_on_and_staff_sees_all(
+    database: Database, settings: Settings, login: str, staff: bool, seen: set[str]
 ) -> None:
-    member = Person("rsx12345", person_id=1)
+    database.write(_add_visit_of_nobody)
 
-    visit = get_visit(database, settings, sandbox.TUTORIAL, member)
+    with database.read() as session:
+        person = people.get_person(session, settings, login)
+        columns = sa.select(Proposal.c.proposalCode, Proposal.c.proposalNumber, BLSession.c.visit_number)
+        rows = session.execute(columns.join(BLSession).where(policy.visible(person, settings))).all()
 
-    assert visit.session_id
+    assert person.staff is staff
+    assert {f"{code}{number}-{visit}" for code, number, visit in rows} == seen
+
+
+def _add_visit_of_nobody(session: Session) -> None:
+    proposal = session.execute(sa.select(Proposal.c.proposalId).where(Proposal.c.proposalNumber == "28713"))
+    visit = {"proposalId": proposal.scalar_one(), "visit_number": 7, "beamLineName": "m02"}
+    session.execute(sa.insert(BLSession).values(visit))
+
+
+def test_the_staff_of_the_demo_has_the_permission_that_the_settings_name(empty: Database, settings: Settings) -> None:
+    changed = settings.model_copy(update={"auth": AuthSettings(staff_permission="lens_admin")})
+
+    sandbox.create(empty, changed)
+
+    with empty.read() as session:
+        assert people.get_person(session, changed, sandbox.STAFF).staff
+        assert not people.get_person(session, settings, sandbox.STAFF).staff
+
+
+def test_there_are_no_data_collections(database: Database) -> None:
     with database.read() as session:
         assert session.execute(sa.select(DataCollection.c.dataCollectionId)).first() is None
 
