@@ -22,6 +22,6 @@ EXPOSE 8000
 # The service itself says how it is; there is no curl in the image.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-# With access mode 'none' it listens on loopback only: run it with the host's network, for people on that machine.
+# Who may use it must be set (EM_AUTH__MODES): without access control it would refuse to listen here.
 ENTRYPOINT ["synchweb-em"]
-CMD ["serve", "--port", "8000"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]
