@@ -41,7 +41,10 @@ class Package:
 
 MARIADB = Package("mariadb-server", ("mariadbd", "mariadb-install-db"))
 RABBITMQ = Package("rabbitmq-server", ("/usr/lib/rabbitmq/bin/rabbitmq-server", "epmd"))
+NGINX = Package("nginx", ("nginx",))
+APACHE = Package("apache2-bin", ("apache2",))  # the server alone: nothing is configured, and no service comes with it
 SERVERS = (MARIADB, RABBITMQ)
+PROXIES = (NGINX, APACHE)  # only the tests of deploy/proxy need them
 
 
 def find_program(name: str) -> str | None:
