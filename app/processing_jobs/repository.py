@@ -272,8 +272,7 @@ def _programs(
             table.processingStartTime,
             table.processingEndTime,
             table.recordTimeStamp,
-        )
-        .where(table.processingJobId.in_(job_ids))
+        ).where(table.processingJobId.in_(job_ids))
     )
     out: dict[int, list[Program]] = {}
     for row in sorted(rows, key=lambda row: int(row.autoProcProgramId)):
