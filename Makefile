@@ -27,7 +27,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 
 soak: .venv/dev
-	SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/system
+	SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/system tests/synchweb/test_races.py
 
 openapi: .venv/run
 	$(BIN)/synchweb-em openapi > openapi.json

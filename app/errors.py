@@ -6,7 +6,8 @@ EMError
 ├── Forbidden         it exists, but this person may not do that to it
 ├── Conflict          the state of things does not allow it now
 ├── Invalid           the request itself is wrong; ``errors`` names each field
-│   └── TooLarge      ... because it is too big to be read
+│   ├── TooLarge      ... because it is too big to be read
+│   └── BehindTheEnd  ... because a file has no such part
 └── Unavailable       something that we depend on does not answer; try again
 SettingsError         the service cannot start like this (not an EMError: nobody is asking yet)
 
@@ -72,6 +73,10 @@ class Invalid(EMError):
 
 class TooLarge(Invalid):
     """The request's body is too big to be read."""
+
+
+class BehindTheEnd(Invalid):
+    """A part of a file was asked for that it does not have; ``context["fileSize"]`` is its size in bytes."""
 
 
 class Unavailable(EMError):

@@ -11,8 +11,10 @@ from typing import Any
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from app import __version__, migrating
+from app.access import onetime
 from app.access.identity import LOOPBACK
 from app.db import Database
 from app.errors import SettingsError, Unavailable
@@ -32,6 +34,7 @@ from app.simulator.microscope import Microscope
 from app.simulator.zocalo import SimulatedZocalo
 from app.synchweb import errors as synchweb_errors
 from app.synchweb import routes as synchweb
+from app.synchweb.answers import SCHEMAS as SYNCHWEB_SCHEMAS
 from app.synchweb.asking import PREFIX as SYNCHWEB
 from app.visits import routes as visits
 from app.zocalo import transport
@@ -45,6 +48,23 @@ DESCRIPTION = """Launch, watch and stop RELION for cryo-EM visits.
 
 Names are ISPyB's, in camelCase; times are ISO 8601 with offset; lists are `{"total", "items"}`, with `limit` and
 `page`. Errors are RFC 9457 problems: `type` is stable, `detail` says what to do, `errors` names the fields at fault."""
+
+# Ways to say who asks, by their names in EM_AUTH__MODES; one of them is enough.
+LOGINS = {
+    "synchweb": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "SynchWeb's token of somebody who has logged in there",
+    },
+    "onetime": {
+        "type": "apiKey",
+        "in": "query",
+        "name": onetime.PARAMETER,
+        "description": f"SynchWeb's token for one request: good once, within {onetime.SECONDS} seconds, and only for "
+        "the address that it was made for",
+    },
+}
 
 
 class Background:
@@ -92,6 +112,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
+        log.info("people are known by: %s", ", ".join(settings.auth.modes))
         if with_relay:
             background.start()
         demo = _demo(settings, database) if with_relay and settings.broker.is_embedded else []
@@ -112,6 +133,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,  # its page loads scripts from elsewhere, which facilities' networks do not reach
         redoc_url=None,
+        redirect_slashes=False,  # an address with a slash too many is not there, and tells nobody where to go instead
     )
     app.state.resources = background.resources if with_relay else Resources(settings, database, looks)
     app.state.broker_trouble = (lambda: background.relay.trouble) if with_relay else _no_relay_here
@@ -151,6 +173,13 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         definition = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(definition.pop("$defs", {}))
         schemas["Problem"] = definition
+        schemas.update(SYNCHWEB_SCHEMAS)
+        document["components"]["securitySchemes"] = LOGINS
+        document["security"] = [{name: []} for name in LOGINS]
+        for route in health.router.routes:
+            if isinstance(route, APIRoute):
+                for operation in document["paths"][route.path].values():
+                    operation["security"] = []  # who watches services has no login
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -164,10 +193,13 @@ def check(settings: Settings, database: Database, *, host: str, workers: int) ->
     sentences = []
     if "none" in settings.auth.modes and host not in LOOPBACK:
         sentences.append(
-            f"EM_AUTH__MODES is 'none', which trusts everybody, so the service listens on loopback only, not on {host}."
+            f"EM_AUTH__MODES is 'none', which trusts everybody, so the service listens on loopback only, not on "
+            f"{host}; set EM_AUTH__MODES=synchweb,onetime to ask who it is."
         )
     if settings.broker.is_embedded and not settings.relay.enabled:
         sentences.append("EM_BROKER__URL is embedded:// and the relay is off: nobody would send anything.")
+    if not database.is_sqlite and not database.engine.url.database:
+        sentences.append("EM_DATABASE__URL names no database: add the name of ISPyB's, as in …@host:3306/ispyb.")
     if database.is_sqlite and workers > 1:
         sentences.append("SQLite admits one worker; use MariaDB for more.")
     sentences += _check_database(settings, database)

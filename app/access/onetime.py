@@ -5,6 +5,8 @@ SynchWeb writes them into ``SW_onceToken``; each is good once, for ten seconds, 
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +23,10 @@ from app.ispyb.tables import Proposal, SWOnceToken
 from app.ispyb.text import misfit
 from app.settings import Settings
 
+log = logging.getLogger(__name__)
+
 SECONDS = 10  # SynchWeb's own limit
+CLOCKS = 2  # seconds by which the clocks of two database nodes may differ
 TOKEN = 128  # characters of SW_onceToken.token
 PARAMETER = "token"
 
@@ -73,6 +78,15 @@ def address(path: str, query: str) -> str:
     return path.removeprefix("/api") + (f"?{rest}" if rest else "")
 
 
+def _reason(rows: Sequence[sa.Row[Any]], token: str, where: str) -> str:
+    """For who sets the service up. The token itself is not told."""
+    row = next((row for row in rows if row.token == token), None)
+    if row is None:
+        return "it is not in SW_onceToken, or was used before"
+    made_for = (row.validity or "").replace("&amp;", "&")
+    return f"it was made for {made_for!r}, not for {where!r}" if made_for != where else f"it is {row.age} s old"
+
+
 def redeem(session: Session, settings: Settings, token: str, where: str) -> Person:
     """The person whom this token stands for; it is used up. Runs in a writing transaction.
 
@@ -80,7 +94,7 @@ def redeem(session: Session, settings: Settings, token: str, where: str) -> Pers
         OnceTokenInvalid: it is not good for this address, or not any more. It is left as it was.
     """
     table = SWOnceToken.c
-    rows: list[Any] = []
+    rows: Sequence[sa.Row[Any]] = []
     if misfit(token, TOKEN) is None:
         rows = list(
             session.execute(
@@ -102,7 +116,8 @@ def redeem(session: Session, settings: Settings, token: str, where: str) -> Pers
         )
     for row in rows:
         fits = row.token == token and (row.validity or "").replace("&amp;", "&") == where
-        if not fits or not 0 <= row.age <= SECONDS:
+        # A second early is the other node's clock, not a token of the future.
+        if not fits or not -CLOCKS <= row.age <= SECONDS:
             continue
         # Of two that come with one token at the same instant, one deletes the row.
         used = session.execute(sa.delete(SWOnceToken).where(table.onceTokenId == row.onceTokenId))
@@ -110,4 +125,5 @@ def redeem(session: Session, settings: Settings, token: str, where: str) -> Pers
         if used.rowcount == 1:
             proposal = f"{row.proposalCode or ''}{row.proposalNumber or ''}" or None
             return people.get_person(session, settings, row.login or "", proposal=proposal)
+    log.info("a one-time token was refused: %s", _reason(rows, token, where))
     raise OnceTokenInvalid("This link can be used once, within ten seconds. Go back to the page and click it again.")

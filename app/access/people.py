@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -11,6 +13,8 @@ from app.ispyb import tables
 from app.ispyb.tables import Permission, UserGroupHasPermission, UserGroupHasPerson
 from app.ispyb.text import misfit
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 LOGIN = 45  # characters of Person.login
 
@@ -39,5 +43,6 @@ def get_person(session: Session, settings: Settings, login: str, *, proposal: st
         ).first()
     # ISPyB's collation ignores case and trailing spaces, and must not log anybody in.
     if row is None or row.login != login:
+        log.info("a token was refused: the login %r is not in ISPyB's Person", login[:LOGIN])
         raise PersonUnknown("ISPyB does not know you. Ask the facility's user office.")
     return Person(login=row.login, person_id=row.personId, staff=bool(row.staff), proposal=proposal)

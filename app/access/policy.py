@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,6 +55,21 @@ def get_visible(
         raise missing
     require_proposal(person, f"{row.proposalCode or ''}{row.proposalNumber or ''}")
     return row
+
+
+def list_visible(
+    session: Session, settings: Settings, person: Person, statement: sa.Select[Any], missing: NotFound
+) -> Sequence[sa.Row[Any]]:
+    """All rows that an outer join has of one object, by the same rule; at least one.
+
+    Raises:
+        NotFound, OtherProposal: as ``get_visible``.
+    """
+    rows = session.execute(statement.where(visible(person, settings))).all()
+    if not rows:
+        get_visible(session, settings, person, statement, missing)  # says why
+    require_proposal(person, f"{rows[0].proposalCode or ''}{rows[0].proposalNumber or ''}")
+    return rows
 
 
 def require_proposal(person: Person, proposal: str) -> None:

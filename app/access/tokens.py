@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 import warnings
@@ -10,6 +11,8 @@ import jwt
 from pydantic import SecretStr
 
 from app.errors import NotAuthenticated
+
+log = logging.getLogger(__name__)
 
 ALGORITHM = "HS512"  # the only one, whatever a token's own header says
 
@@ -41,12 +44,16 @@ def login_of(token: str, key: SecretStr) -> str:
     try:
         claims = jwt.decode(token, key.get_secret_value(), algorithms=[ALGORITHM], options=OPTIONS)  # type: ignore[arg-type]
     except jwt.ExpiredSignatureError as error:
+        log.info("a token was refused: it has expired")
         raise TokenInvalid("Your session has expired. Log in again.") from error
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        # For who sets the service up; whoever sent it learns no more than that it is not valid.
+        log.info("a token was refused: %s (is EM_AUTH__JWT_KEY SynchWeb's $jwt_key?)", error)
         raise TokenInvalid("This token is not valid. Log in again.") from error
     data = claims.get("data")
     login = data.get("login") if isinstance(data, dict) else None
     if not isinstance(login, str) or not login:
+        log.info("a token was refused: it names no login")
         raise TokenInvalid("This token names nobody. Log in again.")
     return login
 

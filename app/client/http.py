@@ -52,7 +52,10 @@ class Refused(Failed):
     def __init__(self, problem: Json) -> None:
         # The one refusal that passes: the first request with this key is still being written.
         again = problem.get("type") == "same-request-in-progress"
-        super().__init__(str(problem["detail"]), problem=problem, again=again)
+        sentence = str(problem["detail"])
+        if problem.get("status") == 401:
+            sentence += " Give it as --token or EM_TOKEN."
+        super().__init__(sentence, problem=problem, again=again)
         self.blocking: list[int] = [job["processingJobId"] for job in problem.get("blockingJobs") or []]
 
 

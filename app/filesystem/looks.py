@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,6 +22,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 THREADS_PER_KEY = 2  # looks at one visit at once: all that one hanging visit can cost
+PATIENCE = 2  # deadlines that a request waits for its turn where a visit is busy, which is not to hang
 
 
 class NoAnswer(Exception):
@@ -46,21 +46,22 @@ class Looks:
         """How many threads exist."""
         return self._started
 
-    def run(self, key: str, look: Callable[[], T]) -> T:
-        """What ``look`` returns or raises, if it ends within the deadline.
+    def run(self, key: str, look: Callable[[], T], *, at_once: int = THREADS_PER_KEY, wait: float | None = None) -> T:
+        """What ``look`` returns or raises, if it ends within the deadline, once it is its turn.
 
         Args:
             key: what hangs together, such as a visit directory.
+            at_once: looks with this key that may run at once.
+            wait: seconds to wait for its turn.
 
         Raises:
-            NoAnswer: it did not end in time, or an earlier look at this key still hangs.
+            NoAnswer: it did not end in time, its turn did not come, or an earlier look at this key still hangs.
         """
-        end = time.monotonic() + self.deadline
-        self._take(key)
+        self._take(key, at_once, self.deadline * PATIENCE if wait is None else wait)
         future: Future[T] = Future()
         self._queue.put((future, key, look))
         try:
-            result = future.result(timeout=max(0.0, end - time.monotonic()))
+            result = future.result(timeout=self.deadline)
         except FutureTimeout:
             with self._changed:
                 late = not future.done()
@@ -76,14 +77,14 @@ class Looks:
         metrics.looks.labels("answered").inc()
         return result
 
-    def _take(self, key: str) -> None:
+    def _take(self, key: str, at_once: int, wait: float) -> None:
         """Wait for a free thread, but not behind a look that hangs."""
 
         def free() -> bool:
-            return self._running[key] < THREADS_PER_KEY and self._running.total() < self._most
+            return self._running[key] < at_once and self._running.total() < self._most
 
         with self._changed:
-            self._changed.wait_for(lambda: self._hung[key] > 0 or free(), timeout=self.deadline)
+            self._changed.wait_for(lambda: self._hung[key] > 0 or free(), timeout=wait)
             if self._hung[key] or not free():
                 metrics.looks.labels("refused").inc()
                 raise NoAnswer(f"{key} hangs" if self._hung[key] else "too many looks at files at once")

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from app.errors import NotFound, Unavailable
@@ -23,7 +24,9 @@ from app.filesystem.looks import Looks, NoAnswer
 log = logging.getLogger(__name__)
 
 WHOLE = 4 * 2**20  # bytes: files up to this size are read within the look that finds them
-CHUNK = 2**20  # bytes of a larger one that one look reads
+CHUNK = 4 * 2**20  # bytes of a larger one that one look reads
+AT_ONCE = 8  # looks at one visit's files: a page shows that many images, and must not keep launches waiting
+TURN = 30.0  # seconds that a download which has begun waits for its next part
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 _VISIT = re.compile(r"/(?:[^/]+/)*?[a-z]{2}[0-9]+-[0-9]+(?=/)")
 
@@ -85,11 +88,14 @@ def find(looks: Looks, roots: Sequence[Path], path: str, what: str, *, most: int
     return found
 
 
-def find_all(looks: Looks, roots: Sequence[Path], paths: Mapping[str, int], what: str) -> dict[str, File | NoFile]:
-    """The files of these names, all in one look, which ought to be at one visit.
+def find_all(
+    looks: Looks, roots: Sequence[Path], paths: Mapping[str, int], what: str, *, total: int | None = None
+) -> dict[str, File | NoFile]:
+    """The files of these names, all in one look, if they are at one visit.
 
     Args:
         paths: each with the number of bytes up to which its content is wanted.
+        total: bytes that are read of all files of one visit together; the content of others is left out.
 
     Raises:
         NoAnswer: the file system did not answer in time.
@@ -99,10 +105,35 @@ def find_all(looks: Looks, roots: Sequence[Path], paths: Mapping[str, int], what
         if why := refusal(path, roots):
             found[path] = NoFile(why)
     if wanted := [path for path in paths if path not in found]:
-        found |= looks.run(key_of(wanted[0], roots), lambda: {path: _find(path, roots, paths[path]) for path in wanted})
+        found |= _by_visit(looks, roots, {path: paths[path] for path in wanted}, total)
     for path, file in found.items():
         if isinstance(file, NoFile) and file.why is not None:
             log.warning("%s: %r is not shown: it %s", what, path, file.why)
+    return found
+
+
+def _by_visit(
+    looks: Looks, roots: Sequence[Path], paths: Mapping[str, int], total: int | None
+) -> dict[str, File | NoFile]:
+    """One look for each visit, for one of them may hang."""
+    by_key: dict[str, list[str]] = {}
+    for path in paths:
+        by_key.setdefault(key_of(path, roots), []).append(path)
+    found: dict[str, File | NoFile] = {}
+    for key, wanted in by_key.items():
+        found |= looks.run(key, partial(_find_each, wanted, roots, paths, total), at_once=AT_ONCE)
+    return found
+
+
+def _find_each(
+    wanted: Sequence[str], roots: Sequence[Path], paths: Mapping[str, int], total: int | None
+) -> dict[str, File | NoFile]:
+    found: dict[str, File | NoFile] = {}
+    left = sum(paths.values()) if total is None else total
+    for path in wanted:
+        file = found[path] = _find(path, roots, min(paths[path], left))
+        if isinstance(file, File) and file.content is not None:
+            left -= len(file.content)
     return found
 
 
@@ -143,7 +174,7 @@ def read(looks: Looks, roots: Sequence[Path], file: File, start: int, length: in
             raise FileChanged(f"{file.path} became shorter while it was sent")
         return content
 
-    return looks.run(key_of(file.path, roots), look)
+    return looks.run(key_of(file.path, roots), look, at_once=AT_ONCE, wait=TURN)
 
 
 def refusal(path: str, roots: Sequence[Path]) -> str | None:
@@ -164,12 +195,15 @@ def refusal(path: str, roots: Sequence[Path]) -> str | None:
 
 
 def key_of(path: str, roots: Sequence[Path]) -> str:
-    """What hangs together with this file: its visit's directory, as other looks name it, or a few levels of it."""
+    """What hangs together with this file: its visit's directory, or a few levels of it.
+
+    Not the name by which other looks know the visit: showing images must not keep launches and states waiting.
+    """
     normal = re.sub("^//+", "/", os.path.normpath(path))
     if match := _VISIT.match(normal):
-        return match[0]
+        return f"files of {match[0]}"
     root = _root_of(normal, [os.path.normpath(root) for root in roots]) or "/"
-    return "/".join(normal.split("/")[: root.rstrip("/").count("/") + 4])
+    return "files of " + "/".join(normal.split("/")[: root.rstrip("/").count("/") + 4])
 
 
 def _root_of(path: str, roots: Sequence[str]) -> str | None:

@@ -65,7 +65,8 @@ def _require_loopback(request: Request) -> None:
         if named is not None and _host(named) not in LOOPBACK:
             raise NotFromHere(
                 f"This service has no access control (EM_AUTH__MODES=none), so it answers to {', '.join(LOOPBACK)} "
-                f"only, not to the {header.capitalize()} {named[:100]}. Use one of these names."
+                f"only, not to the {header.capitalize()} {named[:100]}. Use one of these names on this machine; "
+                "for use through a proxy set EM_AUTH__MODES=synchweb,onetime."
             )
 
 

@@ -32,7 +32,7 @@ class Faces:
 
     def of(self, path: str) -> Face:
         """The face that answers here."""
-        prefixes = [prefix for prefix in self.by_prefix if path.startswith(prefix)]
+        prefixes = [prefix for prefix in self.by_prefix if f"{path}/".startswith(prefix)]
         return self.by_prefix[max(prefixes, key=len)] if prefixes else self.default
 
     def install(self, app: FastAPI) -> None:

@@ -20,11 +20,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Send
 
-from app.errors import EMError
+from app.errors import BehindTheEnd
 from app.filesystem import served
 from app.filesystem.looks import NoAnswer
-from app.filesystem.served import CHUNK, File, FileChanged
-from app.http.problems import problem
+from app.filesystem.served import CHUNK, File, FileChanged, FileMissing, FileUnavailable
 from app.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ def image_or_placeholder(request: Request, resources: Resources, path: str | Non
     """
     try:
         return image(request, resources, path, what)
-    except EMError:
+    except (FileMissing, FileUnavailable):
         return placeholder()
 
 
@@ -93,8 +92,8 @@ def _get(resources: Resources, path: str | None, what: str) -> File:
 
 
 def _media_type(kind: str, path: str | None) -> str:
-    extension = PurePosixPath(path or "").suffix.removeprefix(".").lower()
-    return f"{kind}/{extension}" if re.fullmatch(r"[a-z0-9]{1,20}", extension) else "application/octet-stream"
+    extension = PurePosixPath(path or "").suffix.removeprefix(".")
+    return f"{kind}/{extension}" if re.fullmatch(r"[A-Za-z0-9]{1,20}", extension) else "application/octet-stream"
 
 
 def _answer(
@@ -118,12 +117,8 @@ def _answer(
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
         status = 206
         if start >= end:
-            return problem(
-                416,
-                "range-not-satisfiable",
-                f"The file has {file.size} bytes; what was asked for lies behind them.",
-                instance=request.url.path,
-                headers={"Content-Range": f"bytes */{file.size}"},
+            raise BehindTheEnd(
+                f"The file has {file.size} bytes; what was asked for lies behind them.", fileSize=file.size
             )
     if file.content is not None:
         return Response(file.content[start:end], status, headers, media_type)

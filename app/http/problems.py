@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from app.errors import (
+    BehindTheEnd,
     Conflict,
     EMError,
     FieldError,
@@ -31,6 +32,7 @@ STATUS: tuple[tuple[type[EMError], int], ...] = (  # the first that fits
     (Forbidden, 403),
     (Conflict, 409),
     (TooLarge, 413),
+    (BehindTheEnd, 416),
     (Invalid, 422),
     (Unavailable, 503),
 )
@@ -93,7 +95,7 @@ def problem(
 def of_error(error: EMError, instance: str) -> Response:
     """A problem that tells this error."""
     status = next((status for family, status in STATUS if isinstance(error, family)), 500)
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}.get(status)
+    headers = headers_of(error, status)
     return problem(
         status,
         error.kind(),
@@ -103,6 +105,13 @@ def of_error(error: EMError, instance: str) -> Response:
         context=error.context,
         headers=headers,
     )
+
+
+def headers_of(error: EMError, status: int) -> dict[str, str] | None:
+    """What HTTP wants beside an error, whichever face answers it."""
+    if isinstance(error, BehindTheEnd):
+        return {"Content-Range": f"bytes */{error.context['fileSize']}"}
+    return {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}.get(status)
 
 
 def of_validation(error: RequestValidationError, instance: str) -> Response:

@@ -18,7 +18,13 @@ from app.resources import Resources
 
 
 class JobsBlock(Conflict):
-    """Jobs of this data collection are waiting or running."""
+    """Jobs of this data collection are waiting or running.
+
+    Attributes:
+        facts: which and since when, without the advice, which depends on what the client can do.
+    """
+
+    facts = ""
 
 
 class OtherJobsBlock(Conflict):
@@ -75,12 +81,14 @@ def require_replaceable(
         ],
     }
     if if_blocked == "refuse":
-        raise JobsBlock(
+        error = JobsBlock(
             f"{describe(blocking, dcid)} Use ifBlocked=restart to stop {'it' if len(blocking) == 1 else 'them'} "
             "and start again.",
             errors=[FieldError("ifBlocked", "is 'refuse', and there are jobs that block")],
             **context,
         )
+        error.facts = describe(blocking, dcid)
+        raise error
     unconfirmed = [job for job, _ in blocking if job.facts.job_id not in replaces] if replaces is not None else []
     if unconfirmed:
         others = ", ".join(str(job.facts.job_id) for job in unconfirmed)

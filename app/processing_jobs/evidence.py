@@ -32,25 +32,30 @@ class Seen:
 
 
 def list_jobs(session: Session, resources: Resources, job_ids: Sequence[int]) -> list[Job]:
-    """These jobs with every fact that the database has; of runs that have not ended also their newest result."""
-    return _with_results(session, resources, repository.list_jobs(session, resources.settings, job_ids))
+    """These jobs with every fact that the database has.
+
+    Of runs that have not ended also their newest result, and the gain reference that they need.
+    """
+    jobs = _with_results(session, resources, repository.list_jobs(session, resources.settings, job_ids))
+    launched = [job.facts.job_id for job in jobs if job.facts.launch is not None and not job.facts.ended]
+    gains = repository.find_gain_references(session, launched)
+    return [replace(job, facts=replace(job.facts, gain_reference=gains.get(job.facts.job_id))) for job in jobs]
 
 
 def list_jobs_of_collection(session: Session, resources: Resources, dcid: int) -> list[Job]:
-    """The same for all jobs of a data collection that can block it, oldest first."""
+    """All jobs of a data collection that can block it, oldest first, with what decides whether they do."""
     return _with_results(session, resources, repository.list_jobs_of_collection(session, resources.settings, dcid))
 
 
 def _with_results(session: Session, resources: Resources, jobs: Sequence[Job]) -> list[Job]:
+    open_programs = {job.facts.job_id: [program.program_id for program in job.facts.open] for job in jobs}
+    wanted = [program_id for found in open_programs.values() for program_id in found]
+    now = jobs[0].facts.now if jobs else None
+    newest = {} if now is None else repository.find_last_results(session, resources.settings, wanted, now)
     out = []
     for job in jobs:
-        facts = job.facts
-        if programs := [program.program_id for program in facts.open]:
-            last = repository.find_last_result(session, resources.settings, programs, facts.now)
-            facts = replace(facts, last_result=last)
-        if facts.launch is not None and not facts.ended:
-            facts = replace(facts, gain_reference=repository.find_gain_reference(session, facts.job_id))
-        out.append(replace(job, facts=facts))
+        times = [newest[program_id] for program_id in open_programs[job.facts.job_id] if program_id in newest]
+        out.append(replace(job, facts=replace(job.facts, last_result=max(times, default=None))))
     return out
 
 

@@ -82,6 +82,7 @@ class Check:
     reason: str
     blocking: tuple[Blocking, ...]
     warnings: tuple[Warned, ...]
+    facts: str = ""  # which jobs block and since when, without the advice
 
 
 @dataclass(frozen=True)
@@ -280,8 +281,9 @@ def _check(resources: Resources, target: Target) -> Check:
         reason = "There are no such movies yet." if look is False else "The visit's files did not answer; try again."
         return Check(dcid, look, "none", reason, jobs, tuple(warnings))
     if jobs and dcid is not None:
-        reason = f"{blocking.describe(found, dcid)} Starting again stops {'it' if len(jobs) == 1 else 'them'} first."
-        return Check(dcid, look, "stop-and-restart", reason, jobs, tuple(warnings))
+        facts = blocking.describe(found, dcid)
+        reason = f"{facts} Starting again stops {'it' if len(jobs) == 1 else 'them'} first."
+        return Check(dcid, look, "stop-and-restart", reason, jobs, tuple(warnings), facts)
     reason = "Nothing is waiting or running for these movies."
     return Check(dcid, look, "start", reason, jobs, tuple(warnings))
 

@@ -216,26 +216,32 @@ def _jobs(session: Session, settings: Settings, condition: sa.ColumnElement[bool
     return jobs
 
 
-def find_last_result(
+def find_last_results(
     session: Session, settings: Settings, program_ids: Sequence[int], now: datetime
-) -> datetime | None:
-    """When the newest motion-corrected movie of these programs was recorded: one step back in an index each."""
-    times = []
+) -> dict[int, datetime]:
+    """When the newest motion-corrected movie of each of these programs was recorded.
+
+    Each costs a look at the end of the program's part of an index. "ORDER BY … LIMIT 1" may be answered by walking back
+    over the rows of all programs until one of this comes.
+    """
+    if not program_ids:
+        return {}
+    newest = []
     for program_id in program_ids:
-        # The end of the program's part of its index. "ORDER BY … LIMIT 1" may be answered by walking back over the
-        # rows of all programs until one of this comes.
-        mc = MotionCorrection.alias()
-        newest = sa.select(sa.func.max(mc.c.motionCorrectionId)).where(mc.c.autoProcProgramId == program_id)
-        times.append(
-            session.execute(
-                sa.select(Movie.c.createdTimeStamp)
-                .select_from(MotionCorrection)
-                .join(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
-                .where(MotionCorrection.c.motionCorrectionId == newest.scalar_subquery())
-            ).scalar_one_or_none()
+        mc, of_program = MotionCorrection.alias(), MotionCorrection.alias()
+        last = sa.select(sa.func.max(of_program.c.motionCorrectionId)).where(
+            of_program.c.autoProcProgramId == program_id
         )
-    signs = (_sign_of_life(time, settings, now) for time in times)
-    return max((sign for sign in signs if sign is not None), default=None)
+        newest.append(
+            sa.select(mc.c.autoProcProgramId, Movie.c.createdTimeStamp)
+            .select_from(mc)
+            .join(Movie, Movie.c.movieId == mc.c.movieId)
+            .where(mc.c.motionCorrectionId == last.scalar_subquery())
+        )
+    signs = {
+        program_id: _sign_of_life(time, settings, now) for program_id, time in session.execute(sa.union_all(*newest))
+    }
+    return {program_id: sign for program_id, sign in signs.items() if sign is not None}
 
 
 def _sign_of_life(local: datetime | None, settings: Settings, now: datetime) -> datetime | None:
@@ -301,16 +307,17 @@ def find_parameters(session: Session, job_id: int) -> dict[str, str | None]:
     return {row.parameterKey: row.parameterValue for row in rows if row.parameterKey is not None}
 
 
-def find_gain_reference(session: Session, job_id: int) -> str | None:
-    """The path of the gain reference that a job was launched with."""
-    return session.execute(
-        sa.select(ProcessingJobParameter.c.parameterValue)
-        .where(
-            ProcessingJobParameter.c.processingJobId == job_id,
-            ProcessingJobParameter.c.parameterKey == "motioncor_gainreference",
+def find_gain_references(session: Session, job_ids: Sequence[int]) -> dict[int, str | None]:
+    """The paths of the gain references that these jobs were launched with."""
+    if not job_ids:
+        return {}
+    table = ProcessingJobParameter.c
+    rows = session.execute(
+        sa.select(table.processingJobId, table.parameterValue).where(
+            table.processingJobId.in_(job_ids), table.parameterKey == "motioncor_gainreference"
         )
-        .limit(1)
-    ).scalar_one_or_none()
+    )
+    return {row.processingJobId: row.parameterValue for row in rows}
 
 
 def add_job(session: Session, dcid: int, recipe: str, comments: str, parameters: Mapping[str, str]) -> int:

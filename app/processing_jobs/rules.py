@@ -228,13 +228,23 @@ def given_up(facts: Facts) -> bool:
     Not while a stop message waits for the broker. Where the run's files do not answer they may be changing: then it
     takes as long as for a job that nobody picked up.
     """
-    if facts.stop is None or facts.ended or facts.stop.waiting:
+    if facts.stop is None or facts.ended:
         return False
-    after = max(filter(None, [facts.stop.asked_at, facts.stop.last_sent_at]))
-    life = last_sign(facts)
-    silent_since = after if life is None else max(after, life)
     limits = facts.limits
-    return facts.now - silent_since >= (limits.give_up if facts.unknown is None else max(limits.give_up, limits.pickup))
+    wait = limits.give_up if facts.unknown is None else max(limits.give_up, limits.pickup)
+    return is_silent(facts.stop, last_sign(facts), facts.now, wait)
+
+
+def is_silent(stop: Stop, life: datetime | None, now: datetime, wait: timedelta) -> bool:
+    """Whether nothing was heard for so long after the last stop message, of which none waits for the broker.
+
+    Args:
+        life: the last sign of life, if there was any.
+    """
+    if stop.waiting:
+        return False
+    after = max(filter(None, [stop.asked_at, stop.last_sent_at]))
+    return now - (after if life is None else max(after, life)) >= wait
 
 
 def last_sign(facts: Facts) -> datetime | None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.access import policy
 from app.access.identity import Person
 from app.data_collections import repository as data_collections
-from app.db import local_now
-from app.ispyb.tables import AutoProcProgram, ProcessingJob
-from app.processing_jobs import evidence
-from app.processing_jobs.rules import State, status
-from app.processing_jobs.tables import stop_request
+from app.db import from_utc, local_now, utc_now
+from app.ispyb.tables import AutoProcProgram, DataCollection, ProcessingJob, Proposal
+from app.processing_jobs import repository
+from app.processing_jobs.rules import Stop, is_silent
+from app.processing_jobs.tables import launch, stop_request
 from app.resources import Resources
+from app.zocalo import outbox
+from app.zocalo.messages import STOP
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,9 @@ def list_runs(resources: Resources, person: Person, dcid: int) -> list[Run]:
         DataCollectionNotFound: there is none that this person may see.
     """
     with resources.database.read() as session:
-        data_collections.get(session, resources.settings, person, dcid)
-        rows = _rows(session, dcid)
-        asked = [row.processingJobId for row in rows if row.autoProcProgramId is None and row.job_id is not None]
-        over = _stopped(session, resources, asked)
-    runs = [
+        rows = _rows(session, resources, person, dcid)
+        over = _given_up(session, resources, [row for row in rows if row.autoProcProgramId is None and row.asked_at])
+    return [
         Run(
             job_id=row.processingJobId,
             dcid=dcid,
@@ -60,35 +63,59 @@ def list_runs(resources: Resources, person: Person, dcid: int) -> list[Run]:
             start=row.processingStartTime,
             end=row.processingEndTime,
             now=row.now,
+            stopped=row.processingJobId in over,
         )
         for row in rows
     ]
-    return [replace(run, stopped=run.program_id is None and run.job_id in over) for run in runs]
 
 
-def _rows(session: Session, dcid: int) -> list[sa.Row[tuple[object, ...]]]:
+def _rows(session: Session, resources: Resources, person: Person, dcid: int) -> list[sa.Row[Any]]:
     program = AutoProcProgram.c
-    rows = session.execute(
+    statement = (
         sa.select(
+            Proposal.c.proposalCode,
+            Proposal.c.proposalNumber,
             ProcessingJob.c.processingJobId,
             ProcessingJob.c.recordTimestamp,
             program.autoProcProgramId,
             program.processingStatus,
             program.processingStartTime,
             program.processingEndTime,
-            stop_request.c.job_id,
+            stop_request.c.asked_by,
+            stop_request.c.asked_at,
+            launch.c.seen_running_at,
             local_now().label("now"),
+            utc_now().label("utc"),
         )
-        .select_from(ProcessingJob)
-        .outerjoin(AutoProcProgram, program.processingJobId == ProcessingJob.c.processingJobId)
-        .outerjoin(stop_request, stop_request.c.job_id == ProcessingJob.c.processingJobId)
-        .where(ProcessingJob.c.dataCollectionId == dcid)
+        .select_from(
+            data_collections.WITH_VISIT.outerjoin(
+                ProcessingJob, ProcessingJob.c.dataCollectionId == DataCollection.c.dataCollectionId
+            )
+            .outerjoin(AutoProcProgram, program.processingJobId == ProcessingJob.c.processingJobId)
+            .outerjoin(stop_request, stop_request.c.job_id == ProcessingJob.c.processingJobId)
+            .outerjoin(launch, launch.c.job_id == ProcessingJob.c.processingJobId)
+        )
+        .where(DataCollection.c.dataCollectionId == dcid)
     )
+    rows = policy.list_visible(session, resources.settings, person, statement, data_collections.missing(dcid))
     # A data collection has tens of runs: to sort them here spares the database a sort of joined rows.
-    return sorted(rows, key=lambda row: (row.processingJobId, row.autoProcProgramId or 0))
+    runs = [row for row in rows if row.processingJobId is not None]
+    return sorted(runs, key=lambda row: (row.processingJobId, row.autoProcProgramId or 0))
 
 
-def _stopped(session: Session, resources: Resources, job_ids: list[int]) -> set[int]:
+def _given_up(session: Session, resources: Resources, rows: Sequence[sa.Row[Any]]) -> set[int]:
     """Of jobs without program that were asked to stop, those whose stop was given up."""
-    jobs = evidence.list_jobs(session, resources, job_ids)
-    return {job.facts.job_id for job in jobs if status(job.facts).state is State.STOPPED}
+    if not rows:
+        return set()
+    sent = outbox.find_deliveries(session, [row.processingJobId for row in rows])
+    wait = repository.limits(resources.settings).give_up
+    return {
+        row.processingJobId
+        for row in rows
+        if is_silent(
+            Stop(row.asked_by, row.asked_at.replace(tzinfo=UTC), None, sent.get((row.processingJobId, STOP), ())),
+            from_utc(row.seen_running_at),
+            row.utc.replace(tzinfo=UTC),
+            wait,
+        )
+    }

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 attachment = AutoProcProgramAttachment.c
 
 LARGEST_JSON = 5_000_000  # bytes of one file that comes along with a list
+MOST_JSON = 20_000_000  # bytes of all of them together; the rest can be fetched one by one
 PRESENT = sa.or_(attachment.deleted == 0, attachment.deleted.is_(None))
 
 
@@ -86,15 +87,19 @@ def list_attachments(resources: Resources, person: Person, program_id: int) -> l
     ]
 
 
-def look_at(resources: Resources, attachments: Sequence[Attachment], *, json: bool) -> list[Attachment]:
-    """These attachments with what can be seen of their files, in one look.
+def look_at(
+    resources: Resources, program_id: int, attachments: Sequence[Attachment], *, json: bool
+) -> list[Attachment]:
+    """These attachments of a program with what can be seen of their files, in one look.
 
     Args:
         json: whether to read what is in ``.json`` files.
     """
     wanted = {one.path: LARGEST_JSON if json and one.is_json else 0 for one in attachments if one.path is not None}
     try:
-        found = served.find_all(resources.looks, resources.settings.roots, wanted, "attachment")
+        found = served.find_all(
+            resources.looks, resources.settings.roots, wanted, f"attachment of program {program_id}", total=MOST_JSON
+        )
     except NoAnswer as error:
         log.warning("attachments: %s", error)
         return list(attachments)

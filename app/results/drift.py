@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
@@ -38,7 +41,9 @@ MotionCorrectionDrift = sa.table(
     sa.column("deltaY", sa.Float()),
 )
 
-_servers_with_table: WeakKeyDictionary[object, bool] = WeakKeyDictionary()
+ASK_AGAIN = 600.0  # seconds after which a server without the table is asked once more: it may have been granted
+
+_asked: WeakKeyDictionary[object, tuple[bool, float]] = WeakKeyDictionary()  # by server: whether, and when
 
 
 @dataclass(frozen=True)
@@ -50,20 +55,35 @@ class Drift:
 
 
 def has_table(session: Session) -> bool:
-    """Whether the server still has ISPyB's table of drift. It is asked once by each process."""
+    """Whether the server still has ISPyB's table of drift, as far as this process knows."""
     bind = session.get_bind()
-    if bind not in _servers_with_table:
+    there, when = _asked.get(bind, (False, -ASK_AGAIN))
+    if not there and time.monotonic() - when >= ASK_AGAIN:
         # Shows only what we have rights on: a table that was not granted counts as gone.
         show = "SHOW TABLES LIKE :name"
         if bind.dialect.name == "sqlite":
             show = "SELECT name FROM sqlite_master WHERE name = :name"
-        _servers_with_table[bind] = session.execute(sa.text(show), {"name": NAME}).first() is not None
-    return _servers_with_table[bind]
+        there = session.execute(sa.text(show), {"name": NAME}).first() is not None
+        _asked[bind] = (there, time.monotonic())
+    return there
 
 
 def forget_table(session: Session) -> None:
     """Ask anew at the next occasion."""
-    _servers_with_table.pop(session.get_bind(), None)
+    _asked.pop(session.get_bind(), None)
+
+
+def ask_table(session: Session, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    """The rows of a statement on that table; none where the server does not have it, or not any more."""
+    if not has_table(session):
+        return []
+    try:
+        return session.execute(statement).all()
+    except DBAPIError as error:
+        if error_code(error) != NO_SUCH_TABLE:
+            raise
+        forget_table(session)  # the facility has just brought its ISPyB up to date
+        return []
 
 
 def get_drift(resources: Resources, person: Person, program_id: int, image_number: int) -> Drift:
@@ -88,20 +108,9 @@ def get_drift(resources: Resources, person: Person, program_id: int, image_numbe
 
 
 def _of_table(session: Session, motion_correction_id: int) -> Drift | None:
-    if not has_table(session):
-        return None
     table = MotionCorrectionDrift.c
-    try:
-        rows = session.execute(
-            sa.select(table.frameNumber, table.deltaX, table.deltaY).where(
-                table.motionCorrectionId == motion_correction_id
-            )
-        ).all()
-    except DBAPIError as error:
-        if error_code(error) != NO_SUCH_TABLE:
-            raise
-        forget_table(session)  # the facility has just brought its ISPyB up to date
-        return None
+    statement = sa.select(table.frameNumber, table.deltaX, table.deltaY)
+    rows = ask_table(session, statement.where(table.motionCorrectionId == motion_correction_id))
     frames = sorted(rows, key=lambda row: row.frameNumber or 0)
     return Drift([row.deltaX for row in frames], [row.deltaY for row in frames]) if frames else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,23 +16,13 @@ from app.ispyb.tables import (
     AutoProcProgram,
     BLSession,
     DataCollection,
-    DataCollectionGroup,
     MotionCorrection,
     Movie,
-    Proposal,
 )
 from app.resources import Resources
 from app.results import programs
 from app.results.programs import PROPOSAL
 from app.visits.rules import VisitRef
-
-WITH_VISIT = (
-    DataCollection.join(
-        DataCollectionGroup, DataCollectionGroup.c.dataCollectionGroupId == DataCollection.c.dataCollectionGroupId
-    )
-    .join(BLSession, BLSession.c.sessionId == DataCollectionGroup.c.sessionId)
-    .join(Proposal, Proposal.c.proposalId == BLSession.c.proposalId)
-)
 
 MOVIES, _, OF_COLLECTION = programs.rows_of(Movie, "dataCollectionId")
 MOTIONS = MOVIES.join(MotionCorrection, MotionCorrection.c.movieId == Movie.c.movieId)
@@ -63,14 +53,19 @@ def find_statuses(
     if not dcids:
         return {}
     visible = policy.visible(person, resources.settings).label("visible")
-    columns = (DataCollection.c.dataCollectionId, BLSession.c.visit_number, *PROPOSAL, visible)
+    # What staff would see: other beamlines, and industrial visits where they are for the listed only, never come along.
+    ordinary = policy.visible(replace(person, staff=True), resources.settings).label("ordinary")
+    columns = (DataCollection.c.dataCollectionId, BLSession.c.visit_number, *PROPOSAL, visible, ordinary)
     with resources.database.read() as session:
         named = session.execute(
-            sa.select(*columns).select_from(WITH_VISIT).where(DataCollection.c.dataCollectionId.in_(dcids))
+            sa.select(*columns)
+            .select_from(data_collections.WITH_VISIT)
+            .where(DataCollection.c.dataCollectionId.in_(dcids))
         ).all()
         asked = [row for row in named if _is_asked_about(row, person, ref)]
         own = {(row.proposalCode, row.proposalNumber) for row in asked if row.visible}
-        shown = [row.dataCollectionId for row in asked if (row.proposalCode, row.proposalNumber) in own]
+        beside = [row for row in asked if (row.proposalCode, row.proposalNumber) in own]
+        shown = [row.dataCollectionId for row in beside if row.visible or row.ordinary]
         if asked and not own:
             missing = data_collections.missing(asked[0].dataCollectionId)
             missing.hidden = True

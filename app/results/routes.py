@@ -39,9 +39,9 @@ SeriesLimit = Annotated[int, Query(ge=1, le=10_000, description="rows on one pag
 After = Annotated[int, Query(ge=0, le=2**32 - 1, description="where the page before ended: its `next`")]
 
 
-def _file(media_type: str, description: str) -> dict[str, Any]:
+def _file(description: str, *media_types: str) -> dict[str, Any]:
     """How an operation that answers with a file is documented."""
-    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
     return {
         "response_class": Response,
         "responses": {
@@ -53,8 +53,8 @@ def _file(media_type: str, description: str) -> dict[str, Any]:
     }
 
 
-IMAGE = _file("image/*", "The image, to be kept for a fortnight")
-FILE = _file("application/octet-stream", "The file, as a download; its type is taken from its extension")
+IMAGE = _file("The image, to be kept for a fortnight", "image/png", "image/jpeg")
+FILE = _file("The file, as a download; its type is taken from its extension", "application/octet-stream")
 
 
 def _here(program_id: int, *parts: object) -> str:
@@ -323,7 +323,7 @@ def list_attachments(
 ) -> Page[AttachmentBody]:
     """Each with whether it is there."""
     found = attachments.list_attachments(resources, person, programId)
-    shown = attachments.look_at(resources, found[(page - 1) * limit : page * limit], json=False)
+    shown = attachments.look_at(resources, programId, found[(page - 1) * limit : page * limit], json=False)
     here = _here(programId, "attachments")
     return Page(total=len(found), items=[AttachmentBody.of(one, here) for one in shown])
 

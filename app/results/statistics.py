@@ -156,26 +156,24 @@ def drift_statistics(resources: Resources, person: Person, ref: VisitRef) -> Dri
     frame = before.c.frameNumber
     with resources.database.read() as session:
         visit = visits.get_visit(session, resources.settings, person, ref)
-        rows: list[Any] = []
-        if drift.has_table(session):
-            statement = programs.in_this_order(
-                sa.select(frame, sa.func.min(distance), sa.func.avg(distance), sa.func.max(distance))
-                .select_from(
-                    MOTIONS_OF_VISIT.join(
-                        before, before.c.motionCorrectionId == MotionCorrection.c.motionCorrectionId
-                    ).join(
-                        here,
-                        sa.and_(
-                            here.c.motionCorrectionId == before.c.motionCorrectionId,
-                            here.c.frameNumber == frame + 1,
-                        ),
-                    )
+        statement = programs.in_this_order(
+            sa.select(frame, sa.func.min(distance), sa.func.avg(distance), sa.func.max(distance))
+            .select_from(
+                MOTIONS_OF_VISIT.join(
+                    before, before.c.motionCorrectionId == MotionCorrection.c.motionCorrectionId
+                ).join(
+                    here,
+                    sa.and_(
+                        here.c.motionCorrectionId == before.c.motionCorrectionId,
+                        here.c.frameNumber == frame + 1,
+                    ),
                 )
-                .where(DataCollectionGroup.c.sessionId == visit.session_id, frame > 0)
-                .group_by(frame)
-                .order_by(sa.text("NULL"))
             )
-            rows = sorted(session.execute(statement).all(), key=lambda row: int(row[0]))
+            .where(DataCollectionGroup.c.sessionId == visit.session_id, frame > 0)
+            .group_by(frame)
+            .order_by(sa.text("NULL"))
+        )
+        rows: list[Any] = sorted(drift.ask_table(session, statement), key=lambda row: int(row[0]))
     return DriftStatistics(
         beamline=visit.beamline,
         frames=[f"{first}-{first + 1}" for first, *_ in rows],

@@ -59,6 +59,11 @@ class Asked:
                 return int(self.query[name])
         return default
 
+    def word(self, name: str, *, default: str) -> str:
+        """A query argument of letters, digits and underscores; ``EM.php`` dropped any other."""
+        text = self.query.get(name, "")
+        return text if re.fullmatch(r"\w+", text, re.ASCII) else default
+
     @property
     def page(self) -> int:
         """From 1. The frontend says ``currentPage`` in one place and ``page`` in others."""

@@ -13,8 +13,9 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from app.access.onetime import OnceTokenInvalid
-from app.errors import EMError, Forbidden, NotAuthenticated, NotFound, TooLarge, Unavailable
+from app.errors import BehindTheEnd, EMError, Forbidden, NotAuthenticated, NotFound, TooLarge, Unavailable
 from app.http.faces import Face
+from app.http.problems import headers_of
 from app.synchweb.forms import FormInvalid
 
 NOT_YOURS = "This belongs to a visit that you are not on. Ask your local contact to add you to it."
@@ -25,15 +26,18 @@ def of_error(error: EMError, path: str) -> Response:
     if isinstance(error, NotAuthenticated):
         # 401 makes the frontend show its login page, which a link that was used up does not call for.
         once = isinstance(error, OnceTokenInvalid)
-        return _answer(400 if once else 401, {"error": error.detail})
+        status = 400 if once else 401
+        return _answer(status, {"error": error.detail}, headers_of(error, status))
     if isinstance(error, NotFound) and error.hidden:
         return refusal(403, NOT_YOURS)
     if isinstance(error, Forbidden):
         return refusal(403, error.detail)
     if isinstance(error, Unavailable):
-        return refusal(503, error.detail)
+        return refusal(503, error.detail, headers_of(error, 503))
     if isinstance(error, TooLarge):
         return refusal(413, error.detail)
+    if isinstance(error, BehindTheEnd):
+        return refusal(416, error.detail, headers_of(error, 416))
     if isinstance(error, FormInvalid):
         return refusal(400, {field.field: field.message for field in error.errors})
     return refusal(400, error.detail)
@@ -56,13 +60,12 @@ def of_unexpected(path: str) -> Response:
     return refusal(500, "It failed in a way it should not. Tell the facility's staff.")
 
 
-def refusal(status: int, message: str | dict[str, str]) -> Response:
+def refusal(status: int, message: str | dict[str, str], headers: dict[str, str] | None = None) -> Response:
     """An error in the form that the frontend shows."""
-    return _answer(status, {"status": status, "message": message})
+    return _answer(status, {"status": status, "message": message}, headers)
 
 
-def _answer(status: int, body: dict[str, Any]) -> Response:
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}.get(status)
+def _answer(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     # A lone surrogate that a client sent cannot be UTF-8, and must not spoil the answer.
     content = json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return Response(content, status, media_type="application/json", headers=headers)

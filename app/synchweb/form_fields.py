@@ -20,8 +20,8 @@ Value = bool | Decimal | str
 Required = bool | Literal["optional"] | Mapping[str, bool | str]
 
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-# A plain decimal; 40 digits are more than anything here can mean.
-NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})")
+# A decimal, with an exponent if need be; 40 digits are more than anything here can mean.
+NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?")
 PATTERNS = {
     "filename": (
         re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_]{3,4}"),

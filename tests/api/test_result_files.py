@@ -42,6 +42,7 @@ def test_an_image_is_shown_and_can_be_kept(client: httpx.Client, run: Run, subje
     assert (again.status_code, again.content) == (304, b"")
     assert (part.status_code, part.content, part.headers["content-range"]) == (206, b"234", "bytes 2-4/10")
     assert (behind.status_code, behind.headers["content-type"], behind.json()["status"]) == (416, PROBLEM, 416)
+    assert behind.headers["content-range"] == "bytes */10"
 
 
 def no_path(run: Run) -> None:

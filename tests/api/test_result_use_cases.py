@@ -168,8 +168,8 @@ def test_what_is_in_json_files_comes_along(resources: Resources, run: Run) -> No
     make_attachment(run.database, run.program, run.file("deleted.json"), deleted=1)
 
     listed = attachments.list_attachments(resources, STAFF, run.program)
-    seen = attachments.look_at(resources, listed, json=True)
-    unread = attachments.look_at(resources, listed, json=False)
+    seen = attachments.look_at(resources, run.program, listed, json=True)
+    unread = attachments.look_at(resources, run.program, listed, json=False)
 
     assert [one.exists for one in listed] == [None] * 6
     assert [(one.file_name, one.exists, one.content) for one in seen] == [
@@ -200,7 +200,7 @@ def test_while_files_hang_attachments_are_unknown_after_one_deadline(
     monkeypatch.setattr(os.path, "realpath", wait)
     begun = time.monotonic()
 
-    seen = attachments.look_at(slow, listed, json=True)
+    seen = attachments.look_at(slow, run.program, listed, json=True)
 
     assert [one.exists for one in seen] == [None] * 5
     assert time.monotonic() - begun < 0.4

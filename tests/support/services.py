@@ -18,6 +18,7 @@ from app import main, serving
 from app.resources import Resources
 from app.settings import Settings
 from tests.servers.processes import free_port
+from tests.support import commands
 
 START_TIMEOUT = 30.0  # seconds
 API = "/api/em/v1"
@@ -111,6 +112,43 @@ class ServiceProcess:
     ) -> None:
         if self._process is not None and self._process.poll() is None:
             self.stop()
+
+
+class DemoProcess:
+    """``make run``, with its data in a folder of its own."""
+
+    def __init__(self, environ: dict[str, str], folder: Path) -> None:
+        self.port = free_port()
+        self._environ = commands.environ_with(environ)
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def said(self) -> str:
+        """What it has written to the terminal so far."""
+        return (self._folder / "log").read_text()
+
+    def __enter__(self) -> Self:
+        options = ["--port", str(self.port), "--var", str(self._folder / "var")]
+        command = [sys.executable, "-m", "app", "demo", *options]
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                command, env=self._environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        try:
+            wait_ready(self.port)
+        except BaseException:
+            self._process.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        finally:
+            self._process.kill()
+            self._process.wait(5)
 
 
 def api_client(port: int) -> httpx.Client:

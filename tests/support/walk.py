@@ -52,8 +52,9 @@ class Operation:
 
     def arguments(self, *, required: bool) -> list[str]:
         """Its query's arguments."""
-        given = self.document.get("parameters", ())
-        return [one["name"] for one in given if one["in"] == "query" and bool(one.get("required")) is required]
+        given = [one for one in self.document.get("parameters", ()) if one["in"] == "query"]
+        # A one-time token would stand in for the header.
+        return [one["name"] for one in given if one["name"] != "token" and bool(one.get("required")) is required]
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ ID_OF = {"/mc/fft/image/": "dcidWithMovies"}
 ARGUMENTS: dict[str, Sequence[object]] = {
     "imageNumber": [2],
     "limit": [5, 2],
+    "n": [2],
     "page": [2, 1],
     "sort": ["particles", "resolution"],
     "t": [1],

@@ -85,15 +85,20 @@ class Operation(NamedTuple):
         )
 
 
-@pytest.fixture
-def operations(browser: httpx.Client) -> list[Operation]:
-    document = browser.get("/api/em/v1/openapi.json").json()
+def operations_of(client: httpx.Client) -> list[Operation]:
+    """Every operation of both faces, as the service's document has them."""
+    document = client.get("/api/em/v1/openapi.json").json()
     return [
         Operation(method.upper(), path, described["operationId"])
         for path, methods in document["paths"].items()
         for method, described in methods.items()
         if path not in OPEN
     ]
+
+
+@pytest.fixture
+def operations(browser: httpx.Client) -> list[Operation]:
+    return operations_of(browser)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ import httpx
 import pytest
 
 from app.db import Database
+from tests.api.support import mark_sent
+from tests.api.test_stopping import pass_time
 from tests.factories import MadeVisit, end_program, make_collection, make_job, make_program, make_visit
 from tests.support import statements
 from tests.support.environments import Environment
@@ -51,6 +53,30 @@ def test_fifteen_jobs_take_four_statements(
     assert len(sent.statements) <= 4, [statement.where for statement in sent.statements]
 
 
+def test_fifteen_jobs_that_were_asked_to_stop_take_no_more(
+    browser: httpx.Client, database: Database, visit: MadeVisit
+) -> None:
+    dcid = make_collection(database, visit)
+    give_up_jobs(browser, database, dcid, 15)
+
+    answer, sent = ask(browser, database, "GET", f"jobs/{dcid}")
+
+    words = {row["processingStatusDescription"] for row in answer.json()["data"]}
+    assert words == {"failure"}
+    assert len(sent.statements) <= 4, [statement.where for statement in sent.statements]
+
+
+def give_up_jobs(browser: httpx.Client, database: Database, dcid: int, many: int) -> None:
+    """Jobs launched here that nobody ever picked up, and whose stop was given up."""
+    proposal = {"prop": None}
+    for _ in range(many):
+        started, _ = ask(browser, database, "POST", f"relion/start/{dcid}", json=FORM | proposal)
+        job = started.json()["message"]["parameters"]["ispyb_process"]
+        mark_sent(database, job)
+        ask(browser, database, "GET", f"relion/stop/{job}")
+        pass_time(database, job, 60)
+
+
 def test_a_data_collection_takes_three_statements(browser: httpx.Client, database: Database, visit: MadeVisit) -> None:
     dcid = make_collection(database, visit)
 
@@ -73,6 +99,18 @@ def test_a_start_takes_fifteen_statements_however_many_jobs_were_before(
     answer, sent = ask(
         browser, database, "POST", f"relion/start/{dcid}", json=FORM | {"prop": visit.name.partition("-")[0]}
     )
+
+    assert answer.status_code == 200, answer.text
+    assert len(sent.statements) <= 15, [statement.where for statement in sent.statements]
+
+
+def test_a_start_takes_no_more_after_jobs_that_were_given_up(
+    browser: httpx.Client, database: Database, visit: MadeVisit
+) -> None:
+    dcid = make_collection(database, visit)
+    give_up_jobs(browser, database, dcid, 15)
+
+    answer, sent = ask(browser, database, "POST", f"relion/start/{dcid}", json=FORM | {"prop": None})
 
     assert answer.status_code == 200, answer.text
     assert len(sent.statements) <= 15, [statement.where for statement in sent.statements]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import pytest
@@ -21,10 +19,9 @@ from app.ispyb.tables import AutoProcProgramAttachment, ParticleClassification, 
 from app.settings import Settings
 from app.simulator.zocalo import SimulatedZocalo
 from tests.factories import MadeVisit, make_collection, make_visit, parameters
-from tests.servers.processes import free_port
 from tests.support import commands, rows
 from tests.support.png import read_png
-from tests.support.services import ServiceThread, api_client, wait_ready
+from tests.support.services import DemoProcess, ServiceThread, api_client
 from tests.system.support import press_at_once, statuses
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -68,43 +65,6 @@ def new_sandbox(folder: Path) -> Settings:
     sandbox.create(database, settings)
     database.dispose()
     return settings
-
-
-class DemoProcess:
-    """``make run``, in a folder of its own."""
-
-    def __init__(self, environ: dict[str, str], folder: Path) -> None:
-        self.port = free_port()
-        self._environ = commands.environ_with(environ)
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def said(self) -> str:
-        """What it has written to the terminal so far."""
-        return (self._folder / "log").read_text()
-
-    def __enter__(self) -> Self:
-        options = ["--port", str(self.port), "--var", str(self._folder / "var")]
-        command = [sys.executable, "-m", "app", "demo", *options]
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                command, env=self._environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
-        try:
-            wait_ready(self.port)
-        except BaseException:
-            self._process.kill()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        try:
-            self._process.wait(30)
-        finally:
-            self._process.kill()
-            self._process.wait(5)
 
 
 def wait_for(client: httpx.Client, job_id: int, *states: str, seconds: float = 40) -> dict[str, Any]:

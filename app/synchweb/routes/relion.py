@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from app.data_collections.rules import Movies
-from app.errors import FieldError, NotFound
+from app.errors import Conflict, NotFound
 from app.processing_jobs import launching, runs, stopping, watching
 from app.processing_jobs.blocking import JobsBlock
 from app.processing_jobs.launching import Order
@@ -18,12 +18,39 @@ from app.processing_jobs.targets import GainReferenceInvalid
 from app.results.progress import find_progress
 from app.synchweb import forms
 from app.synchweb import runs as run_rows
-from app.synchweb.answers import PROP, answer, body, documented
+from app.synchweb.answers import PAGING, PROP, answer, body, documented, not_served, query, refused
 from app.synchweb.asking import Asked, GotDep, SentDep
 from app.synchweb.errors import refusal
 from app.synchweb.forms import FormInvalid
 
 router = APIRouter(tags=["synchweb: RELION"])
+EXAMPLE = {
+    # As the dialog posts it: edited fields are text, others have their type.
+    "wantGainReferenceFile": False,
+    "voltage": "300",
+    "Cs": 2.7,
+    "ctffind_do_phaseshift": False,
+    "angpix": "0.831",
+    "motioncor_binning": 1,
+    "motioncor_doseperframe": "1.03",
+    "stop_after_ctf_estimation": False,
+    "do_class2d": True,
+    "do_class3d": True,
+    "use_fsc_criterion": False,
+    "autopick_do_cryolo": False,
+    "autopick_LoG_diam_min": "100",
+    "autopick_LoG_diam_max": "200",
+    "mask_diameter": 220,
+    "extract_boxsize": 290,
+    "extract_small_boxsize": 64,
+    "wantCalculate": True,
+    "want2ndPass": False,
+}
+ADVICE = "Stop it first, then start again."  # the dialog's Start never stops anything
+
+
+class RunsAlready(Conflict):
+    """A job of this data collection is waiting or running."""
 
 
 @router.get(
@@ -33,7 +60,7 @@ router = APIRouter(tags=["synchweb: RELION"])
     responses=documented(
         {"total": 1, "data": [{"processingJobId": "6611642", "processingStatusDescription": "running"}]}
     ),
-    openapi_extra=PROP,
+    openapi_extra=query(*PAGING),
 )
 def jobs(id: int, asked: GotDep) -> Response:
     """Paged by `currentPage` and `pageSize`, or by `page` and `per_page` (15)."""
@@ -72,16 +99,15 @@ def schema(asked: GotDep) -> Response:
     responses=documented(
         {"timestamp": "2026-11-22T10:00:00+00:00", "message": {"parameters": {"ispyb_process": 6611642}}}
     ),
-    openapi_extra=body(
-        {"voltage": {"type": "string"}, "angpix": {"type": "number"}},
-        {"voltage": "300", "Cs": 2.7, "angpix": 0.831, "motioncor_doseperframe": 1.03},
-    ),
+    openapi_extra=body({key: {} for key in forms.relion_schema((200, 300))}, EXAMPLE),
 )
 def start(id: int, asked: SentDep) -> Response:
     """The fields are those of `relion/schema`. A visit that has ended or a job that blocks is told before any field."""
     order = Order(parameters=lambda movies: _parameters(asked, movies), face="synchweb")
     try:
         launched = launching.launch_collection(asked.resources, asked.person, id, order)
+    except JobsBlock as error:
+        raise RunsAlready(f"{error.facts} {ADVICE}") from error
     except (ParametersInvalid, GainReferenceInvalid) as error:
         invalid = forms.of_native(error)
         _require_unblocked(asked, id)
@@ -101,7 +127,7 @@ def _require_unblocked(asked: Asked, dcid: int) -> None:
     """What blocks is said before what is wrong with the fields."""
     check = launching.check_collection(asked.resources, asked.person, dcid)
     if check.blocking:
-        raise JobsBlock(check.reason, errors=[FieldError("id", "has jobs that block")])
+        raise RunsAlready(f"{check.facts} {ADVICE}")
 
 
 @router.get(
@@ -142,7 +168,8 @@ def parameters(jobId: int, asked: GotDep) -> Response:  # noqa: N803
     "/process/scipion/session/{visit}",
     operation_id="synchwebScipion",
     summary="Gone: Scipion",
-    responses={410: {"description": "Scipion is no longer offered"}},
+    status_code=410,
+    responses={410: refused("Scipion is no longer offered"), **not_served()},
     deprecated=True,
 )
 def scipion(visit: str, asked: SentDep) -> Response:

@@ -15,19 +15,25 @@ from app.resources import Resources
 from app.results import movie_status, statistics
 from app.results.rules import CtfKind
 from app.synchweb import results
-from app.synchweb.answers import PROP, answer, body, documented
+from app.synchweb.answers import answer, argument, body, documented, query
 from app.synchweb.asking import Asked, GotDep, SentSomehowDep
 from app.visits.rules import VisitRef
 
 router = APIRouter(tags=["synchweb: statistics"])
 T = TypeVar("T")
 MOST_IDS = 100
-VISIT = {
-    "parameters": [
-        *PROP["parameters"],
-        {"name": "visit", "in": "query", "required": True, "schema": {"type": "string"}, "example": "cm28212-1"},
-    ]
-}
+VISIT = argument("visit", "string", "the visit", example="cm28212-1", required=True)
+KIND = argument(
+    "ty",
+    "string",
+    "of what; anything else counts as defocus",
+    default=CtfKind.DEFOCUS.value,
+    examples=[kind.value for kind in CtfKind],
+)
+
+
+class TooMany(Invalid):
+    """More data collections than are answered for at once."""
 
 
 class NoVisit(Invalid):
@@ -39,7 +45,7 @@ class NoVisit(Invalid):
     operation_id="synchwebCtfStatistics",
     summary="Histogram of a visit's CTF estimations",
     responses=documented({"histograms": [{"label": "m12: Resolution (A)", "data": {"4.104": 1}}]}),
-    openapi_extra=VISIT,
+    openapi_extra=query(VISIT, KIND),
 )
 def ctf(asked: GotDep) -> Response:
     """`ty` is `defocus`, `astigmatism` or `resolution`; anything else counts as defocus."""
@@ -54,7 +60,7 @@ def ctf(asked: GotDep) -> Response:
     operation_id="synchwebMotionStatistics",
     summary="Drift from frame to frame over a visit's movies",
     responses=documented({"data": [{"label": "m12", "min": [0.1], "max": [2.5], "avg": [0.7]}], "ticks": ["1-2"]}),
-    openapi_extra=VISIT,
+    openapi_extra=query(VISIT),
 )
 def motion(asked: GotDep) -> Response:
     """Nothing where ISPyB does not keep the drift."""
@@ -84,7 +90,11 @@ def _visit(text: Any) -> VisitRef:
     operation_id="synchwebMovieStatuses",
     summary="Which movies of some data collections were processed, and with what outcome",
     responses=documented([{"ID": "6018191", "MC": {"1": "1"}, "CTF": {"1": "1"}}]),
-    openapi_extra=body({"ids": {"type": "array", "items": {"type": "string"}}}, {"ids": ["6018191"]}),
+    openapi_extra=body(
+        {"ids": {"type": "array", "items": {"type": "string"}}, "visit": {"type": "string"}},
+        {"ids": ["6018191"]},
+        VISIT | {"required": False, "description": "the visit, where the body names none"},
+    ),
 )
 def statuses(asked: SentSomehowDep) -> Response:
     """By image number. Needs `prop` or `visit`."""
@@ -93,8 +103,10 @@ def statuses(asked: SentSomehowDep) -> Response:
     if ref is None and asked.person.proposal is None:
         raise NoVisit("Say which visit or proposal: visit=cm28212-1 or prop=cm28212.")
     given = asked.posted.get("ids")
-    texts = [str(ident) for ident in given[:MOST_IDS]] if isinstance(given, list) else []
+    texts = [text for text in given if isinstance(text, str)] if isinstance(given, list) else []
     ids = [text for text in dict.fromkeys(texts) if re.fullmatch("[0-9]{1,18}", text)]
+    if len(ids) > MOST_IDS:
+        raise TooMany(f"At most {MOST_IDS} data collections can be asked for at once.")
     found = movie_status.find_statuses(asked.resources, asked.person, [int(ident) for ident in ids], ref)
     return answer([_row(ident, found.get(int(ident))) for ident in ids])
 

@@ -327,3 +327,52 @@ def _try(looks: Looks, key: str) -> None:
         looks.run(key, lambda: time.sleep(0.0095))
     except NoAnswer:
         return
+
+
+# A busy visit is not one that hangs.
+
+
+def test_looks_that_come_late_to_their_turn_have_all_their_time() -> None:
+    looks = Looks(threads=8, deadline=0.3)
+
+    def slow() -> str:
+        time.sleep(0.2)
+        return "seen"
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = [pool.submit(looks.run, HUNG, slow) for _ in range(6)]
+        seen = [answer.result() for answer in answers]
+
+    assert seen == ["seen"] * 6  # two at once: the last begin after 0.4 s, which is more than the deadline
+    assert looks.run(HUNG, lambda: "not hung") == "not hung"
+
+
+def test_more_looks_at_once_are_allowed_where_many_are_usual() -> None:
+    looks = Looks(threads=64, deadline=0.4)
+
+    def slow() -> bool:
+        time.sleep(0.1)
+        return True
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = [pool.submit(looks.run, OTHER, slow, at_once=8) for _ in range(50)]
+
+    assert all(answer.result() for answer in answers)
+    assert THREADS_PER_KEY < looks.threads <= 8
+
+
+def test_a_turn_that_does_not_come_is_no_answer() -> None:
+    looks = Looks(threads=8, deadline=5)
+    begun, end = threading.Event(), threading.Event()
+
+    def long() -> None:
+        begun.set()
+        end.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(looks.run, HUNG, long, at_once=1)
+        begun.wait(5)
+        seconds = refused(lambda: looks.run(HUNG, lambda: True, at_once=1, wait=0.1))
+        end.set()
+
+    assert 0.05 < seconds < 2

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -401,16 +402,16 @@ def test_a_path_that_is_refused_by_its_text_needs_no_file_system(place: Place, h
     ],
 )
 def test_what_hangs_together_is_the_visit_directory_or_a_few_levels(path: str, key: str) -> None:
-    assert served.key_of(path, [Path("/dls")]) == key
+    assert served.key_of(path, [Path("/dls")]) == f"files of {key}"
 
 
 def test_many_files_are_found_in_one_look(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
     real = place.looks.run
 
-    def count(key: str, look: Callable[[], object]) -> object:
+    def count(key: str, look: Callable[[], object], **how: Any) -> object:
         runs.append(key)
-        return real(key, look)
+        return real(key, look, **how)
 
     monkeypatch.setattr(place.looks, "run", count)
     missing, other = str(place.visit / "missing"), str(place.secret)
@@ -420,7 +421,7 @@ def test_many_files_are_found_in_one_look(place: Place, monkeypatch: pytest.Monk
     assert content(found[str(place.image)]) == b"image"
     assert found[missing] == NoFile()
     assert why(found[other]) is not None
-    assert runs == [str(place.visit)]
+    assert runs == [f"files of {place.visit}"]
 
 
 def test_parts_of_a_large_file_are_read_one_by_one(place: Place) -> None:

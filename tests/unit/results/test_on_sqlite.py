@@ -100,7 +100,7 @@ def test_classes_and_attachments(demo: Demo) -> None:
 
     classes = classification.list_classes(resources, STAFF, run.program, "2D", ClassSort.PARTICLES, page=1, per_page=9)
     (attachment,) = attachments.look_at(
-        resources, attachments.list_attachments(resources, STAFF, run.program), json=True
+        resources, run.program, attachments.list_attachments(resources, STAFF, run.program), json=True
     )
 
     assert classes.total == 1

@@ -165,7 +165,7 @@ def test_a_number(value: object, meant: float) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "abc", "1,0", "1e1", "1e5", "0x10", "1 0", "1.0\n", "\t1", "--1", ".", "NaN", "Infinity", "١", "1_0", "9" * 41,
+        "abc", "1,0", "1e", "1e100", "0x10", "1 0", "1.0\n", "\t1", "--1", ".", "NaN", "Infinity", "١", "1_0", "9" * 41,
         "9" * 5000, True, False, math.nan, math.inf, -math.inf, [1], {"a": 1},
     ],
     ids=lambda value: repr(value)[:12],
@@ -202,7 +202,7 @@ def test_a_number_beyond_its_limit(key: str, value: object, message: str) -> Non
         ("20.5", "must be a whole number"),
         (20.5, "must be a whole number"),
         ("0", "must be at least 1"),
-        ("1e3", "must be a number, such as 0.831"),
+        ("1e-3", "must be a whole number"),
         ("100001", "must be at most 100000 frames"),  # RELION's limit, where the form has none
         (10**400, "must be at most 100000 frames"),
     ],
