@@ -57,7 +57,10 @@ def ispyb_url(path: Path) -> str:
 
 
 def zocalo_broker(path: Path, environment: str) -> dict[str, str]:
-    """URL and destination of the STOMP broker that Zocalo's configuration uses in this environment.
+    """URL and destination of the broker that Zocalo's configuration uses in this environment.
+
+    Where it has both, AMQP (plugin ``pika``) and STOMP, its ``transport`` says which; otherwise it is AMQP, Zocalo's
+    own default.
 
     The format is that of ``zocalo.configuration`` (zocalo 1.5): environments name plugin sections; a section may
     stand in a file of its own.
@@ -76,16 +79,36 @@ def zocalo_broker(path: Path, environment: str) -> dict[str, str]:
         sections = [document[name] for name in names]
     except (KeyError, TypeError, AttributeError):
         raise _UnusableError(f"it does not describe the environment {environment!r} as Zocalo's do") from None
+    found: dict[str, dict[str, Any]] = {}
     for section in sections:
-        found = _yaml(path.parent / section) if isinstance(section, str) else section
-        if isinstance(found, dict) and found.get("plugin") == "stomp":
-            values = _complete(found, ("username", "password", "host", "port"))
-            prefix = str(found.get("prefix") or "").rstrip(".")
-            return {
-                "url": "stomp://{username}:{password}@{host}:{port}".format(**values),
-                "destination": f"/queue/{prefix}.processing_recipe" if prefix else "/queue/processing_recipe",
-            }
-    raise _UnusableError(f"it has no 'stomp' plugin in the environment {environment!r}")
+        plugin = _yaml(path.parent / section) if isinstance(section, str) else section
+        if isinstance(plugin, dict):
+            found.setdefault(str(plugin.get("plugin")), plugin)
+    chosen = str(found.get("transport", {}).get("default"))
+    if "pika" in found and (chosen != "StompTransport" or "stomp" not in found):
+        return _amqp(found["pika"])
+    if "stomp" in found:
+        return _stomp(found["stomp"])
+    raise _UnusableError(f"it has neither a 'pika' nor a 'stomp' plugin in the environment {environment!r}")
+
+
+def _amqp(section: Mapping[str, Any]) -> dict[str, str]:
+    if "," in f"{section.get('host')}{section.get('port')}":
+        raise _UnusableError("its broker has several hosts")
+    values = _complete(section, ("username", "password", "host", "port", "vhost"))
+    return {
+        "url": "amqp://{username}:{password}@{host}:{port}?vhost={vhost}".format(**values),
+        "destination": "/amq/queue/processing_recipe",
+    }
+
+
+def _stomp(section: Mapping[str, Any]) -> dict[str, str]:
+    values = _complete(section, ("username", "password", "host", "port"))
+    prefix = str(section.get("prefix") or "").rstrip(".")
+    return {
+        "url": "stomp://{username}:{password}@{host}:{port}".format(**values),
+        "destination": f"/queue/{prefix}.processing_recipe" if prefix else "/queue/processing_recipe",
+    }
 
 
 def _complete(section: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:

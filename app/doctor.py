@@ -19,7 +19,7 @@ from app.processing_jobs import idempotency as _idempotency  # noqa: F401 - its 
 from app.processing_jobs import tables as _tables  # noqa: F401
 from app.settings import Settings
 from app.zocalo import management, transport
-from app.zocalo.transport import TransportError
+from app.zocalo.transport import AmqpTransport, QueueMissing, TransportError
 
 MOST_DRIFT = 60  # seconds that clocks may differ
 OLDEST_MARIADB = (10, 6)  # the first with SKIP LOCKED
@@ -239,6 +239,8 @@ def _broker(settings: Settings, database: Database | None) -> str:
     address = settings.broker.address
     try:
         way.connect()
+    except QueueMissing:
+        pass  # the broker has let us in; the next line is about the queue
     except TransportError as error:
         raise Trouble(
             f"{error}. Check host, port, user, password and vhost ({address.vhost}) in EM_BROKER__URL"
@@ -249,6 +251,8 @@ def _broker(settings: Settings, database: Database | None) -> str:
 
 
 def _queue(settings: Settings) -> str:
+    if settings.broker.management_url is None and settings.broker.is_amqp:
+        return _declared(settings)
     if settings.broker.management_url is None:
         return (
             "not checked: set EM_BROKER__MANAGEMENT_URL, for a STOMP broker confirms messages to queues that do not "
@@ -258,6 +262,22 @@ def _queue(settings: Settings) -> str:
         return management.check_queue(settings.broker)
     except management.QueueTrouble as trouble:
         raise Trouble(str(trouble)) from trouble
+
+
+def _declared(settings: Settings) -> str:
+    """AMQP looks for the queue whenever it connects."""
+    way, broker = AmqpTransport(settings.broker), settings.broker
+    try:
+        way.connect()
+    except QueueMissing as error:
+        raise Trouble(str(error)) from error
+    except TransportError:
+        return "not checked, for the broker was not reached"
+    else:
+        many = f"{way.consumers} consumer{'' if way.consumers == 1 else 's'}"
+        return f"queue {broker.queue} in vhost {broker.address.vhost} exists, {many}"
+    finally:
+        way.close()
 
 
 def _root(settings: Settings, root: Path) -> str:

@@ -23,5 +23,6 @@ def configure(level: str = "INFO") -> None:
     handler.addFilter(_WithRequest())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # stomp.py reports each lost connection with a traceback; the relay says it in one line.
-    logging.getLogger("stomp.py").setLevel(logging.CRITICAL)
+    # Both report each lost connection with a traceback or more; the relay says it in one line.
+    for library in ("stomp.py", "pika"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from pydantic import (
     ValidationError,
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -36,6 +38,7 @@ MOST = 100_000  # of any unit of time: more is a slip of the finger, and at some
 RECIPE = "relion"  # of every job that we launch
 SHORTEST_KEY = 32  # characters; HS512 wants 64 bytes, but the key is SynchWeb's to choose
 AUTH_MODES = ("none", "synchweb", "onetime")
+BROKER_PORTS = {"stomp": 61613, "stomps": 61614, "amqp": 5672, "amqps": 5671}  # by the scheme of EM_BROKER__URL
 CLIENT_NAMES = frozenset({"EM_URL", "EM_TOKEN"})  # the command line's own, not the service's
 
 
@@ -61,6 +64,18 @@ def _zone(value: str) -> str:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(f"{value!r} is no time zone of the IANA database, such as Europe/London") from error
+    return value
+
+
+def _certificates(value: Path | None) -> Path | None:
+    """A file of certificates that can be used: a wrong one would be found only when the broker is needed."""
+    if value is not None:
+        try:
+            ssl.create_default_context(cafile=value)
+        except ssl.SSLError:
+            raise ValueError(f"{value} holds no certificates in PEM form") from None
+        except OSError as error:
+            raise ValueError(f"{value} cannot be read ({error.strerror})") from None
     return value
 
 
@@ -118,19 +133,23 @@ class BrokerSettings(Group):
 
     url: SecretStr = Field(
         SecretStr("embedded://"),
-        description="stomp://user:password@host:61613?vhost=zocalo; embedded:// is the demo's simulator",
+        description="stomp://user:password@host:61613?vhost=zocalo, stomps:// with TLS; amqp:// and amqps:// likewise; "
+        "embedded:// is the demo's simulator",
     )
     destination: str = Field(
         "/amq/queue/processing_recipe",
         pattern=r"^/\S+$",
-        description="full STOMP destination: /amq/queue/… on RabbitMQ, /queue/… on ActiveMQ",
+        description="where messages go: /amq/queue/… on RabbitMQ (over AMQP that queue itself), /queue/… on ActiveMQ",
+    )
+    ca_file: Annotated[Path | None, AfterValidator(_certificates)] = Field(
+        None, description="file of the authorities to trust for stomps:// and amqps://; default: those of the system"
     )
     management_url: SecretStr | None = Field(
         None, description="http://user:password@host:15672 of RabbitMQ's management API, to check that the queue exists"
     )
     recipes: CommaSeparated = Field(("relion",), min_length=1, description="recipes whose jobs block a data collection")
-    connect_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the broker's CONNECTED")
-    receipt_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the receipt of one message")
+    connect_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the broker's answer to the login")
+    receipt_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the confirmation of one message")
     heartbeat: float = Field(10.0, ge=1, le=300, description="seconds between heart-beats, both ways")
 
     @property
@@ -139,21 +158,40 @@ class BrokerSettings(Group):
         return self.url.get_secret_value().startswith("embedded://")
 
     @property
+    def scheme(self) -> str:
+        """What stands before ``://`` in the URL."""
+        return self.url.get_secret_value().partition("://")[0]
+
+    @property
+    def is_amqp(self) -> bool:
+        """Whether the broker is spoken to in AMQP 0-9-1."""
+        return self.scheme in ("amqp", "amqps")
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue that the destination names."""
+        return unquote(self.destination.removeprefix("/amq").removeprefix("/queue/"))
+
+    @property
     def spool(self) -> Path:
         """The folder through which the embedded broker hands messages over; ``var/spool`` unless the URL names one."""
         return Path(unquote(urlsplit(self.url.get_secret_value()).path) or "var/spool")
 
     @cached_property
     def address(self) -> BrokerAddress:
-        """Host, port, login and vhost of a ``stomp://`` URL."""
+        """Host, port, login and vhost of the URL; an AMQP URL may also have the vhost as its path."""
         parts = urlsplit(self.url.get_secret_value())
-        query = parse_qs(parts.query)
+        path = unquote(parts.path.removeprefix("/")) if self.is_amqp else ""
+        vhosts = {*parse_qs(parts.query).get("vhost", []), *([path] if path else [])}
+        if len(vhosts) > 1:
+            raise ValueError("two vhosts")
         return BrokerAddress(
             host=parts.hostname or "localhost",
-            port=parts.port or 61613,
+            port=parts.port or BROKER_PORTS[self.scheme],
             user=unquote(parts.username or "guest"),
             password=SecretStr(unquote(parts.password or "guest")),
-            vhost=query.get("vhost", ["/"])[0],
+            vhost=vhosts.pop() if vhosts else "/",
+            tls=self.scheme in ("stomps", "amqps"),
         )
 
 
@@ -165,6 +203,12 @@ class BrokerAddress(Group):
     user: str
     password: SecretStr
     vhost: str
+    tls: bool
+
+    @property
+    def where(self) -> str:
+        """Host and port, as they are told."""
+        return f"{self.host}:{self.port}"
 
 
 class RelaySettings(Group):
@@ -324,6 +368,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         settings = FromEnvironment(**credentials.defaults(environ, given))
     except ValidationError as error:
         raise SettingsError(*sentences, *_sentences(error)) from None
+    except SourceError:  # a group's own name, such as EM_AUTH, which is unknown as well
+        raise SettingsError(*sentences) from None
     sentences += _contradictions(settings)
     if sentences:
         raise SettingsError(*sentences)
@@ -388,6 +434,31 @@ def _auth_contradictions(auth: AuthSettings) -> list[str]:
     return out
 
 
+def _broker_contradictions(broker: BrokerSettings) -> list[str]:
+    if broker.is_embedded:
+        return []
+    if broker.scheme not in BROKER_PORTS:
+        return [
+            f"EM_BROKER__URL: {broker.scheme if '://' in broker.url.get_secret_value() else 'no'} scheme; use "
+            "stomp://user:password@host:61613?vhost=zocalo, or stomps://, amqp:// or amqps://."
+        ]
+    out = []
+    try:
+        tls = broker.address.tls
+    except ValueError:
+        out.append(
+            "EM_BROKER__URL has no host, port and vhost that can be read; a password in it must be percent-encoded."
+        )
+    else:
+        if broker.ca_file is not None and not tls:
+            out.append(
+                "EM_BROKER__CA_FILE is set and EM_BROKER__URL is not encrypted; use stomps:// or amqps:// with it."
+            )
+    if broker.is_amqp and not re.match(r"(/amq)?/queue/.", broker.destination):
+        out.append("EM_BROKER__DESTINATION: over AMQP messages go to a queue; write /amq/queue/ and its name.")
+    return out
+
+
 def _contradictions(settings: Settings) -> list[str]:
     """What each setting alone allows and all together do not."""
     out = []
@@ -400,16 +471,7 @@ def _contradictions(settings: Settings) -> list[str]:
             out.append("EM_DATABASE__URL: a database in memory is forgotten at each start; use sqlite:///file.")
     except (ArgumentError, ValueError):
         out.append("EM_DATABASE__URL is no SQLAlchemy URL, such as mysql+pymysql://user:password@host:3306/ispyb.")
-    scheme = settings.broker.url.get_secret_value().partition("://")[0]
-    if scheme not in ("stomp", "embedded"):
-        out.append(f"EM_BROKER__URL: {scheme or 'no'} scheme; use stomp://user:password@host:61613?vhost=zocalo.")
-    elif scheme == "stomp":
-        try:
-            _ = settings.broker.address
-        except ValueError:
-            out.append(
-                "EM_BROKER__URL has no host and port that can be read; a password in it must be percent-encoded."
-            )
+    out += _broker_contradictions(settings.broker)
     if RECIPE not in settings.broker.recipes:
         out.append(f"EM_BROKER__RECIPES must contain {RECIPE}, the recipe of the jobs that are launched here.")
     out += _auth_contradictions(settings.auth)

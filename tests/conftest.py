@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.mariadb import MariaDB
-from tests.servers.packages import PackageError, ensure_packages
+from tests.servers.packages import EVERYTHING, PackageError, ensure_packages
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.reaper import Reaper
 from tests.support import environments
@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.option.collectonly or _units_only(config):
         return
     try:
-        ensure_packages()
+        ensure_packages(EVERYTHING)  # here, where no test's time runs: some are large
     except PackageError as error:
         pytest.exit(str(error), returncode=1)
     reaper = Reaper()

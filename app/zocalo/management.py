@@ -56,7 +56,7 @@ def check_queue(settings: BrokerSettings) -> str:
         raise QueueTrouble(
             f"{where} does not answer as RabbitMQ's management API does; check EM_BROKER__MANAGEMENT_URL"
         )
-    if settings.destination.startswith("/queue/") and not _is_plain(queue):
+    if settings.destination.startswith("/queue/") and not settings.is_amqp and not _is_plain(queue):
         raise QueueTrouble(
             f"queue {name} in vhost {vhost} was not declared as STOMP does it, so RabbitMQ refuses what is sent to "
             f"{settings.destination}: set EM_BROKER__DESTINATION to /amq/queue/{name}"

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.servers.broker import PROCESSING_RECIPE
 from tests.servers.mariadb import MariaDB
-from tests.servers.packages import PROXIES, SERVERS, PackageError, ensure_packages
+from tests.servers.packages import EVERYTHING, SERVERS, PackageError, ensure_packages
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.reaper import Reaper
 
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--install-only", action="store_true", help="make sure the packages are installed, and end")
     arguments = parser.parse_args()
     try:
-        ensure_packages(SERVERS + PROXIES if arguments.install_only else SERVERS)
+        ensure_packages(EVERYTHING if arguments.install_only else SERVERS)
     except PackageError as error:
         raise SystemExit(str(error)) from None
     if not arguments.install_only:

@@ -46,6 +46,10 @@ class Broker:
         """The address in the form of the service's setting EM_BROKER__URL."""
         return f"stomp://{user}:{password}@127.0.0.1:{self.stomp_port}?vhost={quote(vhost, safe='')}"
 
+    def amqp_url(self, vhost: str, user: str = "guest", password: str = "guest") -> str:
+        """The same over AMQP."""
+        return f"amqp://{user}:{password}@127.0.0.1:{self.amqp_port}/{quote(vhost, safe='')}"
+
     def add_vhost(self, name: str, user: str = "guest") -> None:
         """A vhost with `processing_recipe` and the limit of deliveries, as at Diamond."""
         vhost = quote(name, safe="")

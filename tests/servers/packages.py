@@ -43,8 +43,11 @@ MARIADB = Package("mariadb-server", ("mariadbd", "mariadb-install-db"))
 RABBITMQ = Package("rabbitmq-server", ("/usr/lib/rabbitmq/bin/rabbitmq-server", "epmd"))
 NGINX = Package("nginx", ("nginx",))
 APACHE = Package("apache2-bin", ("apache2",))  # the server alone: nothing is configured, and no service comes with it
+ACTIVEMQ = Package("activemq", ("/usr/share/activemq/bin/activemq.jar", "java"))
 SERVERS = (MARIADB, RABBITMQ)
 PROXIES = (NGINX, APACHE)  # only the tests of deploy/proxy need them
+OTHER_BROKERS = (ACTIVEMQ,)  # only tests/system/test_brokers.py needs it
+EVERYTHING = SERVERS + PROXIES + OTHER_BROKERS
 
 
 def find_program(name: str) -> str | None:

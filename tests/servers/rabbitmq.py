@@ -1,12 +1,16 @@
 """A private RabbitMQ broker with STOMP and the management API."""
 
 import os
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
 from tests.servers.broker import Broker
+from tests.servers.certificates import Certificates
 from tests.servers.packages import get_program
 from tests.servers.processes import ServerProcess, accepts_connections, free_port
 from tests.servers.reaper import Reaper
@@ -20,9 +24,11 @@ DECLARATION_SAVED = 2.0  # seconds after which a new quorum queue is certainly o
 class RabbitMQ(Broker):
     """A RabbitMQ node on ports and data of its own; `guest` is its administrator."""
 
-    def __init__(self, reaper: Reaper) -> None:
+    def __init__(self, reaper: Reaper, certificates: Certificates | None = None) -> None:
         self.management_port = free_port()
         super().__init__(free_port(), free_port(), f"http://127.0.0.1:{self.management_port}")
+        self._certificates = certificates
+        self.stomps_port, self.amqps_port = free_port(), free_port()  # with certificates only
         self._epmd_port = free_port()
         self._distribution_port = free_port()
         self._folder = reaper.new_folder("rabbitmq")
@@ -80,6 +86,24 @@ class RabbitMQ(Broker):
     def thaw(self) -> None:
         self._node.thaw()
 
+    @contextmanager
+    def low_on_memory(self) -> Iterator[None]:
+        """Make the broker block those who publish, as it does when memory runs out."""
+        self._control("set_vm_memory_high_watermark", "0.0001")
+        try:
+            yield
+        finally:
+            self._control("set_vm_memory_high_watermark", "0.6")
+
+    def close_connections(self, vhost: str) -> None:
+        """Throw everybody out of a vhost."""
+        self._control("close_all_connections", "--vhost", vhost, "thrown out by the tests")
+
+    def _control(self, *command: str) -> None:
+        environment = _environment(self._folder, self._epmd_port, self._distribution_port)
+        program = get_program("/usr/lib/rabbitmq/bin/rabbitmqctl")
+        subprocess.run([program, *command], env=environment, check=True, capture_output=True, timeout=START_TIMEOUT)
+
     def _ready(self) -> bool:
         try:
             self.call("GET", "/overview")
@@ -97,12 +121,20 @@ class RabbitMQ(Broker):
         return all(f"queue '{item['name']}' in vhost '{item['vhost']}': candidate -> leader" in log for item in queues)
 
     def _configure(self) -> None:
-        settings = (
+        settings: tuple[str, ...] = (
             f"listeners.tcp.1 = 127.0.0.1:{self.amqp_port}",
             f"stomp.listeners.tcp.1 = 127.0.0.1:{self.stomp_port}",
             "management.tcp.ip = 127.0.0.1",
             f"management.tcp.port = {self.management_port}",
         )
+        if self._certificates is not None:
+            settings += (
+                f"listeners.ssl.1 = 127.0.0.1:{self.amqps_port}",
+                f"stomp.listeners.ssl.1 = 127.0.0.1:{self.stomps_port}",
+                f"ssl_options.cacertfile = {self._certificates.authority}",
+                f"ssl_options.certfile = {self._certificates.chain}",
+                f"ssl_options.keyfile = {self._certificates.key}",
+            )
         (self._folder / "rabbitmq.conf").write_text("\n".join(settings) + "\n")
         (self._folder / "enabled_plugins").write_text("[rabbitmq_stomp,rabbitmq_management].\n")
         (self._folder / "rabbitmq-env.conf").touch()

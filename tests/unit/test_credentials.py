@@ -144,7 +144,12 @@ version: 1
 environments:
   default: live
   live:
-    plugins: [rmq, broker]
+    plugins: [graylog, broker]
+  both: [broker, rmq]
+  amqp: [rmq]
+  named_amqp: [over_amqp, broker, rmq]
+  named_stomp: [rmq, over_stomp, broker]
+  hosts: [several]
   old: [graylog, broker]
   chain: default
   plain: [plain]
@@ -172,6 +177,23 @@ apart: apart.yml
 rmq:
   plugin: pika
   host: rabbit
+  port: 5673
+  username: em
+  password: p@ss/word
+  vhost: zocalo/em
+several:
+  plugin: pika
+  host: rabbit1,rabbit2
+  port: 5672
+  username: em
+  password: x
+  vhost: zocalo
+over_stomp:
+  plugin: transport
+  default: StompTransport
+over_amqp:
+  plugin: transport
+  default: PikaTransport
 graylog:
   plugin: graylog
 """
@@ -194,6 +216,10 @@ def zocalo(tmp_path: Path) -> str:
         ("one", "activemq", "/queue/zocalo.processing_recipe"),
         ("plain", "activemq", "/queue/processing_recipe"),
         ("apart", "apart", "/queue/processing_recipe"),
+        ("named_stomp", "activemq", "/queue/zocalo.processing_recipe"),
+        ("amqp", "rabbit", "/amq/queue/processing_recipe"),
+        ("both", "rabbit", "/amq/queue/processing_recipe"),
+        ("named_amqp", "rabbit", "/amq/queue/processing_recipe"),
     ],
 )
 def test_zocalos_configuration_is_honoured(zocalo: str, environment: str | None, host: str, destination: str) -> None:
@@ -209,6 +235,21 @@ def test_login_and_password_of_zocalos_configuration(zocalo: str) -> None:
     address = settings.broker.address
     assert (address.user, address.password.get_secret_value(), address.port) == ("em", "p@ss/word", 61613)
     assert "p@ss" not in "".join(shown(settings).values())
+
+
+def test_zocalos_rabbitmq_is_spoken_to_in_amqp_with_its_vhost(zocalo: str) -> None:
+    settings = load({"ZOCALO_CONFIG": zocalo, "ZOCALO_DEFAULT_ENV": "amqp"})
+
+    address = settings.broker.address
+    assert settings.broker.is_amqp
+    assert (address.user, address.password.get_secret_value(), address.port) == ("em", "p@ss/word", 5673)
+    assert (address.vhost, settings.broker.queue, address.tls) == ("zocalo/em", "processing_recipe", False)
+
+
+def test_zocalos_rabbitmq_on_several_hosts_is_left_to_the_facility(zocalo: str) -> None:
+    sentences = refused({"ZOCALO_CONFIG": zocalo, "ZOCALO_DEFAULT_ENV": "hosts"})
+
+    assert sentences == [f"ZOCALO_CONFIG names {zocalo}: its broker has several hosts; set EM_BROKER__URL instead."]
 
 
 def test_an_em_variable_wins_over_zocalos_configuration(zocalo: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from app.errors import SettingsError
@@ -168,6 +169,13 @@ def test_the_roots_are_the_fixed_part_of_the_visit_directory(roots: str, pattern
         ("stomp://rabbit", "rabbit", 61613, "guest", "guest", "/"),
         ("stomp://u%40x:p%2F%3A%3F%23@rabbit?vhost=%2Fem", "rabbit", 61613, "u@x", "p/:?#", "/em"),
         ("stomp://em:pw@[::1]:61613", "::1", 61613, "em", "pw", "/"),
+        ("stomps://rabbit", "rabbit", 61614, "guest", "guest", "/"),
+        ("amqp://rabbit", "rabbit", 5672, "guest", "guest", "/"),
+        ("amqp://rabbit/", "rabbit", 5672, "guest", "guest", "/"),
+        ("amqps://em:pw@rabbit/zocalo", "rabbit", 5671, "em", "pw", "zocalo"),
+        ("amqp://em:pw@rabbit:5673/%2Fem", "rabbit", 5673, "em", "pw", "/em"),
+        ("amqp://em:pw@rabbit?vhost=zocalo", "rabbit", 5672, "em", "pw", "zocalo"),
+        ("amqp://em:pw@rabbit/zocalo?vhost=zocalo", "rabbit", 5672, "em", "pw", "zocalo"),
     ],
 )
 def test_the_address_of_the_broker(url: str, host: str, port: int, user: str, password: str, vhost: str) -> None:
@@ -175,6 +183,48 @@ def test_the_address_of_the_broker(url: str, host: str, port: int, user: str, pa
 
     assert (address.host, address.port, address.user, address.vhost) == (host, port, user, vhost)
     assert address.password.get_secret_value() == password
+
+
+@pytest.mark.parametrize(
+    ("url", "tls"),
+    [("stomp://h", False), ("stomps://h", True), ("amqp://h", False), ("amqps://h", True)],
+)
+def test_the_scheme_says_whether_the_broker_is_spoken_to_in_tls(url: str, tls: bool) -> None:
+    assert load({"EM_BROKER__URL": url}).broker.address.tls is tls
+
+
+@pytest.mark.parametrize(
+    ("destination", "queue"),
+    [
+        ("/amq/queue/processing_recipe", "processing_recipe"),
+        ("/queue/zocalo.processing_recipe", "zocalo.processing_recipe"),
+        ("/amq/queue/a%2Fb", "a/b"),
+    ],
+)
+def test_over_amqp_the_destination_is_the_queue_that_it_names(destination: str, queue: str) -> None:
+    settings = load({"EM_BROKER__URL": "amqp://h", "EM_BROKER__DESTINATION": destination})
+
+    assert settings.broker.queue == queue
+
+
+@pytest.mark.parametrize(
+    "destination", ["/topic/processing_recipe", "/exchange/zocalo/x", "/amq/queue/", "/processing_recipe"]
+)
+def test_over_amqp_a_destination_that_is_no_queue_is_refused(destination: str) -> None:
+    sentences = refused({"EM_BROKER__URL": "amqp://h", "EM_BROKER__DESTINATION": destination})
+
+    assert sentences == ["EM_BROKER__DESTINATION: over AMQP messages go to a queue; write /amq/queue/ and its name."]
+
+
+def test_authorities_without_tls_are_refused_for_they_would_check_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(path))
+
+    sentences = refused({"EM_BROKER__URL": "amqp://h", "EM_BROKER__CA_FILE": str(path)})
+
+    assert len(sentences) == 1
+    assert sentences[0].startswith("EM_BROKER__CA_FILE is set and EM_BROKER__URL is not encrypted")
+    assert load({"EM_BROKER__URL": "amqps://h", "EM_BROKER__CA_FILE": str(path)}).broker.ca_file == path
 
 
 @pytest.mark.parametrize(
@@ -253,7 +303,10 @@ def test_other_variables_are_none_of_our_business(name: str) -> None:
         ("EM_DATABASE__STATEMENT_TIMEOUT", "nan"),
         ("EM_DATABASE__LOCK_TIMEOUT", "1.5"),
         ("EM_BROKER__URL", "nonsense"),
-        ("EM_BROKER__URL", "amqp://h"),
+        ("EM_BROKER__URL", "kafka://h"),
+        ("EM_BROKER__URL", "amqp://h/one?vhost=two"),
+        ("EM_BROKER__CA_FILE", "/nothing/here"),
+        ("EM_BROKER__CA_FILE", "/etc/passwd"),
         ("EM_BROKER__URL", "stomp://h:99999"),
         ("EM_BROKER__URL", "stomp://h:port"),
         ("EM_BROKER__URL", "stomp://[::1"),
@@ -402,8 +455,10 @@ def test_what_is_no_secret_is_shown(name: str, url: str) -> None:
         ("EM_DATABASE__URL", SECRET),
         ("EM_DATABASE__URL", f"postgresql://em:{SECRET}@h/ispyb"),
         ("EM_DATABASE__URL", f"mysql://em:{SECRET}@h:port/ispyb"),
-        ("EM_BROKER__URL", f"amqp://em:{SECRET}@h"),
+        ("EM_BROKER__URL", f"kafka://em:{SECRET}@h"),
+        ("EM_BROKER__URL", SECRET),
         ("EM_BROKER__URL", f"stomp://em:{SECRET}@h:port"),
+        ("EM_BROKER__URL", f"amqp://em:{SECRET}@h:port"),
         ("EM_BROKER__URL", f"stomp://em:{SECRET}/x@h:61613"),
         ("EM_BROKER__URL", f"stomp://em:{SECRET}@[h"),
     ],

@@ -1,58 +1,18 @@
-"""How a message reaches the broker. ``StompTransport`` is the only code that knows ``stomp.py``."""
+"""STOMP, for RabbitMQ's plugin and for ActiveMQ. This is the only code that knows ``stomp.py``."""
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 import uuid
-from pathlib import Path
-from typing import Protocol
+from time import monotonic
 
 import stomp
 from stomp.exception import StompException
 from stomp.utils import Frame
 
 from app.settings import BrokerSettings
-
-
-class TransportError(Exception):
-    """The broker did not confirm.
-
-    Args:
-        written: whether any of the message may have reached it.
-    """
-
-    def __init__(self, reason: str, *, written: bool) -> None:
-        super().__init__(reason)
-        self.written = written
-
-
-class Transport(Protocol):
-    """A way to the broker, used by one relay.
-
-    Args:
-        patience: seconds that one ``connect`` or one ``send`` may take.
-    """
-
-    patience: float
-
-    def connect(self) -> None:
-        """Be connected; do nothing if that is so already.
-
-        Raises:
-            TransportError: with ``written`` false.
-        """
-
-    def send(self, body: str, headers: dict[str, str]) -> None:
-        """Hand over one message and wait for the broker's confirmation.
-
-        Raises:
-            TransportError: there was none in time.
-        """
-
-    def close(self) -> None:
-        """Let go of the broker."""
+from app.zocalo.transport import sockets
+from app.zocalo.transport.base import TransportError
 
 
 class _Listener(stomp.ConnectionListener):
@@ -63,6 +23,7 @@ class _Listener(stomp.ConnectionListener):
         self._connected = False
         self._receipts: set[str] = set()
         self.trouble: str | None = None
+        self.said = False  # whether the broker answered in STOMP at all
 
     def on_connected(self, frame: Frame) -> None:
         with self._changed:
@@ -75,8 +36,10 @@ class _Listener(stomp.ConnectionListener):
             self._changed.notify_all()
 
     def on_error(self, frame: Frame) -> None:
-        message = " ".join(f"{frame.headers.get('message', '')} {frame.body or ''}".split())
-        self._fail(f"the broker says: {message[:180]}" if message else "the broker refused")
+        title, text = frame.headers.get("message", ""), str(frame.body or "")
+        message = " ".join((text if title in text else f"{title} {text}").split())
+        self.said = True
+        self._fail(f"the broker says: {message[:180].rstrip('.')}" if message else "the broker refused")
 
     def on_disconnected(self) -> None:
         self._fail("the connection was lost")
@@ -105,7 +68,10 @@ class _Listener(stomp.ConnectionListener):
 
 
 class StompTransport:
-    """STOMP 1.2 with an explicit vhost, heart-beats both ways and a receipt for every message."""
+    """STOMP 1.2 with an explicit vhost, heart-beats both ways and a receipt for every message.
+
+    RabbitMQ gives a receipt for a message to ``/amq/queue/…`` even if there is no such queue.
+    """
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
@@ -119,17 +85,24 @@ class StompTransport:
             if self._connection.is_connected() and self._listener.trouble is None:
                 return
             self.close()
-        address = self._settings.address
+        address, begun = self._settings.address, monotonic()
         beat = int(self._settings.heartbeat * 1000)
         connection = stomp.StompConnection12(
             [(address.host, address.port)],
             vhost=address.vhost,  # by itself stomp.py sends the host name, which RabbitMQ refuses
             heartbeats=(beat, beat),
-            timeout=self._settings.connect_timeout,
             reconnect_attempts_max=1,  # the relay has its own pauses
             prefer_localhost=False,
             try_loopback_connect=False,
         )
+        try:
+            opened = sockets.connect(address, self._settings.ca_file, self._settings.connect_timeout)
+        except OSError as error:
+            raise TransportError(f"cannot connect to {address.where} ({sockets.told(error)})", written=False) from error
+        # stomp.py takes a socket that is there already. Its own TLS never notices that the broker has gone, and its own
+        # connecting keeps the reason of a failure to itself.
+        connection.transport.socket = opened
+        connection.transport.current_host_and_port = (address.host, address.port)
         self._listener = _Listener()
         self._connection = connection
         connection.set_listener("relay", self._listener)
@@ -138,13 +111,16 @@ class StompTransport:
             connection.connect(address.user, address.password.get_secret_value(), wait=False)
         except (StompException, OSError) as error:
             self.close()
-            raise TransportError(
-                f"cannot connect to {address.host}:{address.port} ({str(error) or type(error).__name__})", written=False
-            ) from error
-        if not self._listener.wait_connected(self._settings.connect_timeout):
-            reason = self._listener.trouble or f"no answer within {self._settings.connect_timeout:g} s"
+            raise TransportError(f"cannot connect to {address.where} ({sockets.told(error)})", written=False) from error
+        left = self._settings.connect_timeout - (monotonic() - begun)
+        if not self._listener.wait_connected(left):
+            reason, said = self._listener.trouble, self._listener.said
             self.close()
-            raise TransportError(f"{address.host}:{address.port}: {reason}", written=False)
+            left = self._settings.connect_timeout - (monotonic() - begun)
+            if not said and not address.tls and sockets.speaks_tls(address, left):
+                reason = "that port speaks TLS: use stomps:// in EM_BROKER__URL"
+            reason = reason or f"no answer within {self._settings.connect_timeout:g} s"
+            raise TransportError(f"{address.where}: {reason}", written=False)
 
     def send(self, body: str, headers: dict[str, str]) -> None:
         """Send with a receipt, which is the only proof that the broker has it."""
@@ -168,42 +144,3 @@ class StompTransport:
         if connection is not None:
             connection.remove_listener("relay")
             connection.transport.disconnect_socket()
-
-
-class SpoolTransport:
-    """The demo's broker: a folder. A message is a file that appears whole, and the file is its receipt."""
-
-    patience = 1.0
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._sequence = 0
-
-    def connect(self) -> None:
-        """Make sure that the folder is there."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TransportError(f"cannot create {self._folder} ({error.strerror})", written=False) from error
-
-    def send(self, body: str, headers: dict[str, str]) -> None:
-        """Write the message under another name, then rename it: whoever reads the folder sees all or nothing."""
-        message_id = headers["synchweb.message.id"]
-        draft = self._folder / f".{message_id}"
-        try:
-            with draft.open("w") as file:
-                json.dump({"body": json.loads(body), "headers": headers}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            self._sequence += 1
-            draft.rename(self._folder / f"{os.stat(draft).st_mtime_ns:020d}-{self._sequence:06d}-{message_id}.json")
-        except OSError as error:
-            raise TransportError(f"cannot write to {self._folder} ({error.strerror})", written=True) from error
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-
-def create(settings: BrokerSettings) -> Transport:
-    """The way to the broker that the settings name."""
-    return SpoolTransport(settings.spool) if settings.is_embedded else StompTransport(settings)

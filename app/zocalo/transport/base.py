@@ -1,0 +1,55 @@
+"""What the relay asks of any way to the broker."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class TransportError(Exception):
+    """The broker did not confirm.
+
+    Args:
+        written: whether any of the message may have reached it.
+    """
+
+    def __init__(self, reason: str, *, written: bool) -> None:
+        super().__init__(reason)
+        self.written = written
+
+
+class QueueMissing(TransportError):
+    """The broker is there and has no such queue; nothing was kept of the message."""
+
+    def __init__(self, queue: str, vhost: str) -> None:
+        super().__init__(
+            f"there is no queue {queue} in vhost {vhost}. Declare it as Zocalo does, or correct "
+            "EM_BROKER__DESTINATION and the vhost in EM_BROKER__URL",
+            written=False,
+        )
+
+
+class Transport(Protocol):
+    """A way to the broker, used by one relay.
+
+    Args:
+        patience: seconds that one ``connect`` or one ``send`` may take.
+    """
+
+    patience: float
+
+    def connect(self) -> None:
+        """Be connected; do nothing if that is so already.
+
+        Raises:
+            TransportError: with ``written`` false.
+        """
+
+    def send(self, body: str, headers: dict[str, str]) -> None:
+        """Hand over one message and wait for the broker's confirmation.
+
+        Raises:
+            TransportError: there was none in time.
+        """
+
+    def close(self) -> None:
+        """Let go of the broker."""
