@@ -122,7 +122,7 @@ def _connect(settings: Settings, database: Database) -> str:
     except DBAPIError as error:
         advice = {
             1045: "user or password is wrong: correct EM_DATABASE__URL",
-            1044: "this user may not use that database: grant it (docs/operations.md has the SQL)",
+            1044: "this user may not use that database: grant it (docs/grants.sql has the SQL)",
             1049: "there is no such database: correct the name in EM_DATABASE__URL",
             2003: "nothing answers there: is MariaDB running, and are host and port in EM_DATABASE__URL right?",
             2013: "something listens there and does not answer as MariaDB: check host and port in EM_DATABASE__URL",
@@ -150,7 +150,7 @@ def _ispyb(database: Database) -> str:
     if trouble:
         raise Trouble(
             "; ".join(dict.fromkeys(trouble))
-            + ". Grant it (docs/operations.md has the SQL), or correct the name in EM_DATABASE__URL"
+            + ". Grant it (docs/grants.sql has the SQL), or correct the name in EM_DATABASE__URL"
         )
     return "can be read and, where needed, written"
 
@@ -161,7 +161,7 @@ def _own(database: Database) -> str:
     except SQLAlchemyError as error:
         raise Trouble(
             f"{_reason(error)}. If they were never made, run 'synchweb-em migrate', and grant them to this user "
-            "(docs/operations.md has the SQL)"
+            "(docs/grants.sql has the SQL)"
         ) from error
     if revision is None:
         where = f"schema {database.schema}" if database.schema else "this database"
@@ -182,7 +182,7 @@ def _own(database: Database) -> str:
         trouble += _try(database, f"update {table.name}", sa.text(f"EXPLAIN UPDATE {name} SET {key.name} = {key.name}"))
         trouble += _try(database, f"delete from {table.name}", sa.text(f"EXPLAIN DELETE FROM {name}"))
     if trouble:
-        raise Trouble("; ".join(trouble) + ". Grant it (docs/operations.md has the SQL)")
+        raise Trouble("; ".join(trouble) + ". Grant it (docs/grants.sql has the SQL)")
     return f"at revision {revision}"
 
 

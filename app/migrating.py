@@ -43,7 +43,7 @@ def upgrade(database: Database) -> str:
             "Can this user write the file of EM_DATABASE__URL?"
             if database.is_sqlite
             else f"Is the server there, and may this user create the schema {database.schema} and tables in it? "
-            "docs/operations.md has the SQL."
+            "docs/grants.sql has the SQL."
         )
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise MigrationFailed(f"Our tables cannot be created or updated ({reason}). {advice}") from error

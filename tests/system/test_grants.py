@@ -115,7 +115,7 @@ def test_a_right_that_is_missing_on_one_of_ispybs_tables_is_named(granted: Envir
         f"cannot {verb} {table} ({right.split()[0]} command denied to user"
     )
     assert report.wrong["ISPyB's tables"].count("cannot ") == 1
-    assert "Grant it (docs/operations.md has the SQL)" in report.wrong["ISPyB's tables"]
+    assert "Grant it (docs/grants.sql has the SQL)" in report.wrong["ISPyB's tables"]
     assert "broker" in report.ok
 
 
@@ -135,7 +135,7 @@ def test_a_right_that_is_missing_on_our_tables_is_named(granted: Environment, ri
 
     assert list(report.wrong) == ["our tables"]
     assert says in report.wrong["our tables"]
-    assert "docs/operations.md has the SQL" in report.wrong["our tables"]
+    assert "docs/grants.sql has the SQL" in report.wrong["our tables"]
     assert "broker" in report.ok
 
 

@@ -19,6 +19,7 @@ from pika.channel import Channel
 from pika.exceptions import (
     ChannelClosedByBroker,
     ConnectionClosed,
+    ConnectionOpenAborted,
     IncompatibleProtocolError,
     ProbableAccessDeniedError,
     ProbableAuthenticationError,
@@ -289,7 +290,8 @@ def _reason(settings: BrokerSettings, trouble: TransportError | None, error: Bas
     if isinstance(cause, StreamLostError | IncompatibleProtocolError | None) and not address.tls:
         if sockets.speaks_tls(address, left):
             return f"{address.where}: that port speaks TLS: use amqps:// in EM_BROKER__URL"
-    if trouble is None or isinstance(cause, workflow.AMQPConnectorStackTimeout):
+    # pika tells the end of its patience in two ways, by which of its clocks was first.
+    if trouble is None or isinstance(cause, workflow.AMQPConnectorStackTimeout | ConnectionOpenAborted):
         return f"{address.where}: no answer within {patience:g} s"
     return (
         f"cannot connect to {address.where} ({trouble})"
