@@ -17,9 +17,10 @@ from app.filesystem.looks import Looks, NoAnswer
 from app.ispyb import sandbox, tables
 from app.processing_jobs import idempotency as _idempotency  # noqa: F401 - its table belongs to ``own``
 from app.processing_jobs import tables as _tables  # noqa: F401
-from app.settings import Settings
-from app.zocalo import management, transport
-from app.zocalo.transport import AmqpTransport, QueueMissing, TransportError
+from app.settings import BrokerAddress, Settings
+from app.zocalo import transport, watch
+from app.zocalo.queue import CannotLook
+from app.zocalo.transport import QueueMissing, StompTransport, Transport, TransportError
 
 MOST_DRIFT = 60  # seconds that clocks may differ
 OLDEST_MARIADB = (10, 6)  # the first with SKIP LOCKED
@@ -65,12 +66,18 @@ class Trouble(Exception):
     """A check failed; the text says what is wrong and what to do."""
 
 
+class Notice(Exception):
+    """All is well with this service, but somebody should look."""
+
+
 def run(settings: Settings, out: TextIO) -> int:
     """Check everything, a line each; 0 if all is well, 1 if not."""
     failed = False
     for name, check in _checks(settings):
         try:
             line = f"ok    {name}: {check()}"
+        except Notice as notice:
+            line = f"LOOK  {name}: {notice}"
         except Exception as error:
             failed = True
             line = f"WRONG {name}: {_told(error)}"
@@ -238,6 +245,18 @@ def _broker(settings: Settings, database: Database | None) -> str:
     way = transport.create(settings.broker)
     address = settings.broker.address
     try:
+        _let_in(way, address)
+        if isinstance(way, StompTransport):
+            way.try_out()
+    except TransportError as error:
+        raise Trouble(str(error)) from error
+    finally:
+        way.close()
+    return f"{address.host}:{address.port}, vhost {address.vhost}, accepts {address.user}"
+
+
+def _let_in(way: Transport, address: BrokerAddress) -> None:
+    try:
         way.connect()
     except QueueMissing:
         pass  # the broker has let us in; the next line is about the queue
@@ -245,39 +264,22 @@ def _broker(settings: Settings, database: Database | None) -> str:
         raise Trouble(
             f"{error}. Check host, port, user, password and vhost ({address.vhost}) in EM_BROKER__URL"
         ) from error
-    finally:
-        way.close()
-    return f"{address.host}:{address.port}, vhost {address.vhost}, accepts {address.user}"
 
 
 def _queue(settings: Settings) -> str:
-    if settings.broker.management_url is None and settings.broker.is_amqp:
-        return _declared(settings)
-    if settings.broker.management_url is None:
-        return (
-            "not checked: set EM_BROKER__MANAGEMENT_URL, for a STOMP broker confirms messages to queues that do not "
-            "exist"
-        )
     try:
-        return management.check_queue(settings.broker)
-    except management.QueueTrouble as trouble:
-        raise Trouble(str(trouble)) from trouble
-
-
-def _declared(settings: Settings) -> str:
-    """AMQP looks for the queue whenever it connects."""
-    way, broker = AmqpTransport(settings.broker), settings.broker
-    try:
-        way.connect()
-    except QueueMissing as error:
+        queue = watch.look(settings.broker)
+    except CannotLook as error:
+        if settings.broker.management_url is None:
+            return str(error)  # the line above says why the broker was not reached
         raise Trouble(str(error)) from error
-    except TransportError:
-        return "not checked, for the broker was not reached"
-    else:
-        many = f"{way.consumers} consumer{'' if way.consumers == 1 else 's'}"
-        return f"queue {broker.queue} in vhost {broker.address.vhost} exists, {many}"
-    finally:
-        way.close()
+    if queue is None:
+        return watch.UNWATCHED
+    if queue.trouble is not None:
+        raise Trouble(queue.trouble)
+    if queue.rejected is not None:
+        raise Notice(f"{queue.told}; besides, {queue.rejected}")
+    return queue.told
 
 
 def _root(settings: Settings, root: Path) -> str:

@@ -39,6 +39,7 @@ from app.synchweb.asking import PREFIX as SYNCHWEB
 from app.visits import routes as visits
 from app.zocalo import transport
 from app.zocalo.relay import Relay
+from app.zocalo.watch import QueueWatch
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +72,9 @@ class Background:
     """What works beside the requests: the relay, and the repetition of stops."""
 
     def __init__(self, settings: Settings, database: Database, looks: Looks) -> None:
-        self.relay = Relay(database, transport.create(settings.broker), settings.relay)
-        self.resources = Resources(settings, database, looks, self.relay.wake)
+        watch = QueueWatch(settings.broker)
+        self.relay = Relay(database, transport.create(settings.broker), settings.relay, watch)
+        self.resources = Resources(settings, database, looks, self.relay.wake, lambda: watch.queue)
         self._ending = threading.Event()
         self._stops = threading.Thread(target=self._repeat_stops, name="stops", daemon=True)
 
@@ -136,7 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # an address with a slash too many is not there, and tells nobody where to go instead
     )
     app.state.resources = background.resources if with_relay else Resources(settings, database, looks)
-    app.state.broker_trouble = (lambda: background.relay.trouble) if with_relay else _no_relay_here
+    app.state.relay = background.relay if with_relay else None
     api = APIRouter(prefix=PREFIX)
     api.include_router(visits.router)
     api.include_router(jobs.router)
@@ -245,10 +247,6 @@ def _demo(settings: Settings, database: Database) -> list[Any]:
         if not sandbox.is_sandbox(session):  # however the application was started
             raise SettingsError("The simulator of embedded:// runs on a sandbox only: set EM_BROKER__URL.")
     return [SimulatedZocalo(settings, database), Microscope(settings, database)]
-
-
-def _no_relay_here() -> str | None:
-    return None
 
 
 def create_relay(settings: Settings) -> tuple[Background, Callable[[], None]]:

@@ -16,5 +16,18 @@ sends = Counter(
 broker_connected = Gauge(
     "em_broker_connected", "1 while the relay is connected to the broker.", multiprocess_mode="mostrecent"
 )
+queue_exists = Gauge(
+    "em_queue_exists",
+    "1 if messages to the queue arrive: it is there and the broker takes them; NaN if that cannot be seen.",
+    multiprocess_mode="mostrecent",
+)
+queue_consumers = Gauge("em_queue_consumers", "How many listen to the queue.", multiprocess_mode="mostrecent")
+queue_waiting = Gauge(
+    "em_queue_waiting", "Messages in the queue that nobody has taken yet.", multiprocess_mode="mostrecent"
+)
+queue_dead_letters = Gauge(
+    "em_queue_dead_letters", "Messages that Zocalo rejected, anybody's.", multiprocess_mode="mostrecent"
+)
+resends = Counter("em_resends_total", "Starts that staff sent again.")
 retries = Counter("em_transaction_retries_total", "Transactions that ran again after a lock wait or a deadlock.")
 looks = Counter("em_file_looks_total", "Looks at the visits' file system, by outcome.", ["outcome"])

@@ -1,4 +1,4 @@
-"""What every use case needs: the settings, the database, the file system, and somebody to wake."""
+"""What every use case needs: the settings, the database, the file system, and the relay's ear and eye."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from app.db import Database
 from app.filesystem.looks import Looks
 from app.settings import Settings
+from app.zocalo.queue import Queue
 
 
 def _nobody() -> None:
     """Nobody listens: the sweep of some relay finds the message."""
+
+
+def _not_seen() -> Queue | None:
+    """Nobody looks at the queue in this process."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -20,9 +26,11 @@ class Resources:
 
     Args:
         wake: called after a commit that left messages in the outbox.
+        queue: what the relay of this process last saw of Zocalo's queue.
     """
 
     settings: Settings
     database: Database
     looks: Looks
     wake: Callable[[], None] = _nobody
+    queue: Callable[[], Queue | None] = _not_seen

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -147,6 +147,12 @@ class BrokerSettings(Group):
     management_url: SecretStr | None = Field(
         None, description="http://user:password@host:15672 of RabbitMQ's management API, to check that the queue exists"
     )
+    dead_letter_queue: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="queue of the messages that Zocalo rejected; default: dlq. and the name of the queue",
+    )
     recipes: CommaSeparated = Field(("relion",), min_length=1, description="recipes whose jobs block a data collection")
     connect_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the broker's answer to the login")
     receipt_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the confirmation of one message")
@@ -171,6 +177,11 @@ class BrokerSettings(Group):
     def queue(self) -> str:
         """The name of the queue that the destination names."""
         return unquote(self.destination.removeprefix("/amq").removeprefix("/queue/"))
+
+    @property
+    def dead_letters(self) -> str:
+        """The name of the queue where rejected messages end, by Zocalo's published configuration of RabbitMQ."""
+        return self.dead_letter_queue or f"dlq.{self.queue}"
 
     @property
     def spool(self) -> Path:
@@ -230,6 +241,16 @@ class StopSettings(Group):
         30, gt=0, le=MOST, description="pause before a stop message is repeated; it doubles each time"
     )
     messages: int = Field(6, ge=1, le=20, description="most stop messages for one request")
+    message: Literal["job", "file"] = Field(
+        "job",
+        description="what a stop message says: the job, for the recipe relion-stop; or the stop file, for the recipe "
+        "relion-stop-file, where the dispatcher starts a run for whatever names a job",
+    )
+    by_job: bool = Field(
+        True,
+        description="false: the facility's own relion-stop finds the newest run instead of the job's, so no stop is "
+        "sent once a later job of the data collection was launched",
+    )
 
 
 class WarningSettings(Group):
@@ -475,6 +496,8 @@ def _contradictions(settings: Settings) -> list[str]:
     if RECIPE not in settings.broker.recipes:
         out.append(f"EM_BROKER__RECIPES must contain {RECIPE}, the recipe of the jobs that are launched here.")
     out += _auth_contradictions(settings.auth)
+    if settings.stop.message == "file" and not settings.stop.by_job:
+        out.append("EM_STOP__BY_JOB is false, yet with EM_STOP__MESSAGE=file each job has a stop file of its own.")
     if settings.relay.claim_seconds <= max(settings.broker.receipt_timeout, settings.broker.connect_timeout) + 1:
         out.append(
             "EM_RELAY__CLAIM_SECONDS must be more than a second above EM_BROKER__RECEIPT_TIMEOUT and "

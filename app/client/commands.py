@@ -1,4 +1,5 @@
-"""The commands for people, and those that are one question each: ``status``, ``stop``, ``jobs``, ``parameters``.
+"""The commands for people, and those that are one question each: ``status``, ``stop``, ``resend``, ``jobs``,
+``parameters``.
 
 Exit codes: 0 done, 1 refused, 3 no answer, 64 usage; those of ``wait`` stand in ``waiting.py``.
 """
@@ -25,6 +26,9 @@ def add_parsers(subparsers: Subparsers) -> None:
     for name, command, summary in one_job:
         parser = add_command(subparsers, name, command, summary)
         parser.add_argument("job", metavar="JOB", type=identity, help="number of the job")
+    parser = add_command(subparsers, "resend", resend, "for staff: send the start of a job again that nobody picked up")
+    parser.add_argument("job", metavar="JOB", type=identity, help="number of the job")
+    parser.add_argument("--reason", metavar="TEXT", required=True, type=text, help="why; kept with the job")
     waiting.add_parser(subparsers)
     parser = add_command(
         subparsers, "jobs", jobs, "a visit's data collections with their latest jobs, or all jobs of one of them"
@@ -57,6 +61,24 @@ def stop(api: Api, arguments: Namespace) -> int:
     say(f"Job {answer['processingJobId']} is {answer['state']}. {answer['reason']}", *describe.warnings(answer))
     if answer["state"] not in describe.ENDED:
         say("", f"Next: {next_command(arguments, f'wait {arguments.job}')}")
+    return DONE
+
+
+def resend(api: Api, arguments: Namespace) -> int:
+    """Have the start of a job sent again."""
+    try:
+        answer = api.post(f"/processing-jobs/{arguments.job}/resend", {"reason": arguments.reason})
+    except NoAnswer as failure:
+        if failure.reached:
+            failure.add_note(
+                f"It is not known whether it is sent again: {next_command(arguments, f'status {arguments.job}')}"
+            )
+        raise
+    if arguments.json:
+        show_json(answer)
+        return DONE
+    say(f"Job {answer['processingJobId']} is sent again, to the same directory.", *describe.warnings(answer))
+    say("", f"Next: {next_command(arguments, f'wait {arguments.job}')}")
     return DONE
 
 

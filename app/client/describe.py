@@ -59,6 +59,10 @@ def job(answer: Json) -> list[str]:
         lines.append(_row("results", launch["resultsDirectory"]))
     if answer["message"] is not None:
         lines.append(_row("delivery", _delivery("start message", answer["message"])))
+    lines += [
+        _row("", f"sent again by {resent['requestedBy']} at {moment(resent['requestedAt'])}: {resent['reason']}")
+        for resent in answer["resends"]
+    ]
     lines += [_row("program", _program(program)) for program in answer["programs"]]
     lines.append(_row("sentinels", _sentinels(answer["sentinels"])))
     if answer["stop"] is not None:

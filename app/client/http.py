@@ -113,13 +113,13 @@ class Api:
             if len(answer["items"]) < PAGE_SIZE or len(items) >= answer["total"]:
                 return {"total": answer["total"], "items": items}
 
-    def post(self, path: str) -> Json:
-        """Ask once for something that needs no body.
+    def post(self, path: str, body: Json | None = None) -> Json:
+        """Ask once for something.
 
         Raises:
             Refused, NoAnswer: as ``get``.
         """
-        return self._ask("POST", path)
+        return self._ask("POST", path, json=body)
 
     def launch(self, path: str, body: Json, key: str, notice: Callable[[str], None]) -> Json:
         """Ask for a launch, again and again with the same key, so that at most one comes of it.

@@ -209,6 +209,14 @@ def _zocalo_directory(
     return Path(directory) if Path(directory).is_relative_to(os.path.join(visit, below)) else None
 
 
+def stop_file(image_directory: str | None, job_id: int) -> Path | None:
+    """The file that tells the run of a job to stop, as our recipes name it (deploy/zocalo/recipes): by job, so that it
+    can be made before the run has a directory, and for jobs from elsewhere.
+    """
+    match = VISIT_IN_PATH.search(image_directory or "")
+    return None if match is None else Path(match[1]) / "tmp" / f"relion-stop-{job_id}"
+
+
 def require_results_directory(collection: DataCollection, guid: str) -> Path:
     """The results directory of a run of this data collection.
 

@@ -6,7 +6,6 @@ These routes keep answering when all request threads are busy: they are ``async`
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any, Literal
 
 import anyio
@@ -15,12 +14,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app import __version__
 from app.errors import Unavailable
 from app.resources import Resources
 from app.zocalo import outbox
+from app.zocalo.relay import Relay
+
+NO_RELAY = "not used: this process has no relay"
 
 router = APIRouter(tags=["health"])
 
@@ -33,12 +35,15 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether requests can be served: ``degraded`` means yes, but messages for Zocalo wait."""
+    """Whether requests can be served: ``degraded`` means yes, but jobs wait, for messages do not reach Zocalo."""
 
     status: Literal["ready", "degraded", "not-ready"]
     database: str
     broker: str
-    messagesWaiting: int | None  # noqa: N815 - as in all our answers
+    queue: str = Field(description="whether Zocalo's queue is there and somebody listens")
+    consumers: int | None = Field(description="how many listen to it; null where that cannot be seen")
+    deadLetters: int | None = Field(description="messages that Zocalo rejected, anybody's")  # noqa: N815 - as elsewhere
+    messagesWaiting: int | None = Field(description="in our outbox")  # noqa: N815
     oldestWaitingSeconds: float | None  # noqa: N815
 
 
@@ -78,36 +83,41 @@ def _limiter(request: Request) -> anyio.CapacityLimiter:
 
 def _ready(state: Any) -> Ready:
     resources: Resources = state.resources
-    trouble: Callable[[], str | None] = state.broker_trouble
-    broker = trouble()
-    connection = broker or ("connected" if resources.settings.relay.enabled else "not used: this process has no relay")
+    status: Literal["ready", "degraded", "not-ready"] = "ready"
+    database, count, age = "answers", None, None
     try:
         with resources.database.read() as session:
             session.execute(sa.select(1))
             count, age = outbox.waiting(session)
     except Unavailable as error:
-        return Ready(
-            status="not-ready",
-            database=error.detail,
-            broker=connection,
-            messagesWaiting=None,
-            oldestWaitingSeconds=None,
-        )
+        status, database = "not-ready", error.detail
     except sa.exc.SQLAlchemyError:
-        return Ready(
-            status="not-ready",
-            database="The tables are not as they should be: run 'synchweb-em doctor'.",
-            broker=connection,
-            messagesWaiting=None,
-            oldestWaitingSeconds=None,
-        )
+        status, database = "not-ready", "The tables are not as they should be: run 'synchweb-em doctor'."
+    relay: Relay | None = state.relay
+    trouble = None if relay is None else relay.trouble
+    queue = None if relay is None else relay.watch.queue
+    if status == "ready" and (trouble is not None or (queue is not None and queue.trouble is not None)):
+        status = "degraded"
     return Ready(
-        status="degraded" if broker else "ready",
-        database="answers",
-        broker=connection,
+        status=status,
+        database=database,
+        broker=NO_RELAY if relay is None else trouble or "connected",
+        queue=_told(relay),
+        consumers=None if queue is None else queue.consumers,
+        deadLetters=None if queue is None else queue.dead_letters,
         messagesWaiting=count,
-        oldestWaitingSeconds=round(age, 1),
+        oldestWaitingSeconds=None if age is None else round(age, 1),
     )
+
+
+def _told(relay: Relay | None) -> str:
+    """What is known of the queue."""
+    if relay is None:
+        return NO_RELAY
+    queue, unknown = relay.watch.queue, relay.watch.unknown
+    if queue is None:
+        return unknown or "embedded"
+    return " ".join(filter(None, [f"{queue.told}.", queue.rejected and f"Besides, {queue.rejected}."]))
 
 
 def _metrics(state: Any) -> bytes:

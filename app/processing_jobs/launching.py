@@ -245,7 +245,7 @@ def _write(
     rows = _rows(target, parameters)
     job_id = repository.add_job(session, collection.dcid, RECIPE, COMMENTS, rows)
     for job, _ in found:
-        stopping.ask(session, job, person.login, settings.stop, replaced_by=job_id)
+        stopping.ask(session, job, person.login, settings, replaced_by=job_id)
     repository.add_launch(session, job_id, collection.dcid, guid, directory, person.login, order.face)
     outbox.enqueue(session, collection.dcid, StartJob(job_id, guid), person.login)
     launched = Launched(

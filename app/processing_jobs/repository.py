@@ -179,7 +179,7 @@ def _jobs(session: Session, settings: Settings, condition: sa.ColumnElement[bool
     jobs = []
     for row in rows:
         job_id = row.processingJobId
-        starts = messages.get((job_id, START))
+        starts = messages.get((job_id, START), [])
         # MariaDB's NOW() and our UTC clock are one clock: of the two times of a launch ours has the finer grain.
         recorded = from_utc(row.launched_at) or _utc(row.recordTimestamp, settings) or now
         facts = Facts(
@@ -198,7 +198,9 @@ def _jobs(session: Session, settings: Settings, condition: sa.ColumnElement[bool
                 face=row.face,
                 seen_running_at=from_utc(row.seen_running_at),
             ),
-            start=starts[-1] if starts else None,
+            # Once any was tried, one may have arrived.
+            start=replace(starts[-1], attempted_at=starts[0].attempted_at) if starts else None,
+            resends=starts[1:],
             programs=programs.get(job_id, ()),
             stop=None
             if row.asked_at is None
@@ -278,6 +280,7 @@ def _programs(
             table.processingStartTime,
             table.processingEndTime,
             table.recordTimeStamp,
+            table.processingCommandLine,
         ).where(table.processingJobId.in_(job_ids))
     )
     out: dict[int, list[Program]] = {}
@@ -292,6 +295,7 @@ def _programs(
                 start=_utc(row.processingStartTime, settings),
                 end=_sign_of_life(row.processingEndTime, settings, now),
                 recorded=_sign_of_life(row.recordTimeStamp, settings, now),
+                command=row.processingCommandLine,
             )
         )
     return out
@@ -404,6 +408,30 @@ def upsert_stop(
     if replaced_by is not None:
         values["replaced_by"] = replaced_by
     session.execute(sa.update(stop_request).where(stop_request.c.job_id == facts.job_id).values(values))
+
+
+def find_later_job(session: Session, job: Facts, recipes: Sequence[str], *, besides: int | None) -> int | None:
+    """The newest job of the same data collection that came after this one.
+
+    Args:
+        besides: a job that does not count, for it is only being launched.
+    """
+    statement = sa.select(sa.func.max(ProcessingJob.c.processingJobId)).where(
+        ProcessingJob.c.dataCollectionId == job.dcid,
+        ProcessingJob.c.processingJobId > job.job_id,
+        ProcessingJob.c.recipe.in_(recipes),
+    )
+    if besides is not None:
+        statement = statement.where(ProcessingJob.c.processingJobId != besides)
+    found: int | None = session.execute(statement).scalar_one()
+    return found
+
+
+def get_image_directory(session: Session, dcid: int) -> str | None:
+    """Where the movies of a data collection lie, as ISPyB has it."""
+    statement = sa.select(DataCollection.c.imageDirectory).where(DataCollection.c.dataCollectionId == dcid)
+    directory: str | None = session.execute(statement).scalar_one()
+    return directory
 
 
 def list_due_stops(session: Session, limit: int) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from app.data_collections.movies import MoviesRequest
 from app.http.dependencies import PersonDep, ResourcesDep
 from app.http.problems import responses
 from app.http.schemas import PREFIX, Dcid, JobId, Limit, Page, PageNumber, VisitText
-from app.processing_jobs import idempotency, launching, relion, stopping, watching
+from app.processing_jobs import idempotency, launching, relion, resending, stopping, watching
 from app.processing_jobs.schemas import (
     DataCollectionWithJobBody,
     JobBody,
@@ -20,6 +20,7 @@ from app.processing_jobs.schemas import (
     LaunchCollectionBody,
     LaunchedBody,
     ParametersBody,
+    ResendBody,
     order_of,
 )
 from app.visits.rules import VisitRef
@@ -191,6 +192,20 @@ def get_parameters(jobId: JobId, resources: ResourcesDep, person: PersonDep) -> 
 def stop(jobId: JobId, resources: ResourcesDep, person: PersonDep) -> JobBody:  # noqa: N803
     """To ask again changes nothing. A job whose start was never sent is cancelled at once."""
     stopping.stop(resources, person, jobId)
+    return JobBody.of(watching.get_job(resources, person, jobId))
+
+
+@router.post(
+    "/processing-jobs/{jobId}/resend",
+    operation_id="resendProcessingJob",
+    summary="Send the start of a job again that nobody picked up",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=responses(403, 404, 409),
+    tags=["processing jobs"],
+)
+def resend(jobId: JobId, body: ResendBody, resources: ResourcesDep, person: PersonDep) -> JobBody:  # noqa: N803
+    """For staff, with a reason that is kept. With the same guid, so that a start that turns up twice runs once."""
+    resending.resend(resources, person, jobId, body.reason)
     return JobBody.of(watching.get_job(resources, person, jobId))
 
 

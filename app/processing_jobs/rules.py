@@ -24,6 +24,7 @@ from enum import StrEnum
 
 from app.filesystem.sentinel import SentinelLook
 from app.zocalo.outbox import Delivery
+from app.zocalo.queue import Queue
 
 
 class State(StrEnum):
@@ -44,7 +45,11 @@ ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED})
 
 @dataclass(frozen=True)
 class Program:
-    """An ``AutoProcProgram``: one run, or a part of one."""
+    """An ``AutoProcProgram``: one run, or a part of one.
+
+    Args:
+        command: the command line by which it was registered; our recipe puts the guid into it.
+    """
 
     program_id: int
     parent_id: int | None
@@ -54,6 +59,7 @@ class Program:
     start: datetime | None
     end: datetime | None
     recorded: datetime | None
+    command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,12 +119,14 @@ class Facts:
     Args:
         zone: in which people are told times.
         launch: ``None`` for a job from elsewhere, whose directory and message we do not know.
-        start: what became of our start message.
+        start: what became of our start message, the last one if it was sent again.
+        resends: those that staff had sent again, oldest first.
         look: what was seen in the run's directory; ``None`` if that is unknown or was not looked at.
         unknown: why the look got no answer.
         last_result: when the newest result was written into ISPyB.
         gain_reference: its path, for a run of ours that has not ended.
         gain_reference_missing: whether there was no file at that path.
+        queue: what was last seen of Zocalo's queue; ``None`` if nobody here looks at it.
     """
 
     now: datetime
@@ -128,6 +136,7 @@ class Facts:
     recorded: datetime
     launch: Launch | None = None
     start: Delivery | None = None
+    resends: Sequence[Delivery] = ()
     programs: Sequence[Program] = ()
     stop: Stop | None = None
     look: SentinelLook | None = None
@@ -135,13 +144,32 @@ class Facts:
     last_result: datetime | None = None
     gain_reference: str | None = None
     gain_reference_missing: bool = False
+    queue: Queue | None = None
     limits: Limits = field(default_factory=Limits)
     zone: tzinfo = UTC
 
     @property
     def primary(self) -> list[Program]:
-        """The programs that carry the job's outcome: those without a parent."""
-        return [program for program in self.programs if program.parent_id is None] or list(self.programs)
+        """The programs that carry the job's outcome: those without a parent, but not the shadow of another."""
+        found = [program for program in self.programs if program.parent_id is None] or list(self.programs)
+        return [program for program in found if not self._is_shadow(program, found)]
+
+    def _is_shadow(self, program: Program, others: Sequence[Program]) -> bool:
+        """Whether a program stands for a start that came twice, and whose run goes by the other program.
+
+        Zocalo registers a program for each, but both share one directory, and whoever came first has it. Without
+        this, a job whose run has ended would wait for ever for the other.
+        """
+        if program.start is not None or program.status is not None or program.command is None:
+            return False
+        if self.launch is None or self.launch.guid not in program.command:
+            return False
+        return any(
+            other is not program
+            and other.command == program.command
+            and (other.start is not None or other.status is not None)
+            for other in others
+        )
 
     @property
     def open(self) -> list[Program]:
@@ -219,6 +247,11 @@ def _stopping(facts: Facts, stop: Stop) -> tuple[State, str]:
         )
     by = f"for job {stop.replaced_by}, which replaces it" if stop.replaced_by else f"by {stop.asked_by}"
     when = stop.asked_at.astimezone(facts.zone)
+    if not stop.messages:
+        return State.STOPPING, (
+            f"A stop was asked {by} at {when:%H:%M}, but nothing was sent, for Zocalo's recipe would have stopped a "
+            "later job of this data collection instead."
+        )
     return State.STOPPING, f"A stop was asked {by} at {when:%H:%M}; it has not ended yet."
 
 
@@ -311,6 +344,25 @@ def _sentinel_gone(facts: Facts) -> bool:
     return vanished or (facts.look.has_run and not facts.look.sentinels)
 
 
+def _why_not_picked_up(facts: Facts) -> str:
+    """The likely reason, by what was last seen of the queue."""
+    queue = facts.queue
+    if queue is None:
+        return "Zocalo may be down or its queue long."
+    if queue.trouble is not None:
+        return f"The likely reason: {queue.trouble}."
+    if queue.waiting:
+        return f"Zocalo is behind: {queue.waiting} of its messages wait in {queue.name}."
+    if queue.dead_letters:
+        return (
+            f"Its message has left the queue, and Zocalo has rejected {queue.dead_letters} that lie in "
+            f"{queue.dead_letter_queue}; this may be one of them."
+        )
+    if queue.waiting is None:
+        return "Somebody listens to Zocalo's queue; it may be long."
+    return "Its message has left the queue, yet no program was registered; it can be sent again."
+
+
 def _warnings(facts: Facts, state: State) -> list[Warned]:
     out = []
     limits = facts.limits
@@ -332,8 +384,8 @@ def _warnings(facts: Facts, state: State) -> list[Warned]:
         out.append(
             Warned(
                 "not-picked-up",
-                f"Nobody has picked this job up for {_minutes(waited)}. Zocalo may be down or its queue long; "
-                "tell the facility's staff, who can run 'synchweb-em doctor'.",
+                f"Nobody has picked this job up for {_minutes(waited)}. {_why_not_picked_up(facts)} "
+                "Tell the facility's staff, who can run 'synchweb-em doctor'.",
             )
         )
     if state is State.PENDING and facts.now - facts.recorded >= limits.warn_pickup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from app.data_collections.movies import MoviesRequest
 from app.data_collections.rules import DataCollection
@@ -255,6 +255,46 @@ class MessageBody(Body):
         )
 
 
+class ResendBody(Request):
+    """Why a job's start is to be sent again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "broker lost its disk at 02:40"}]})
+
+    reason: str = Field(
+        strict=True,
+        min_length=1,
+        max_length=255,
+        description="kept beside the message",
+        examples=["broker lost its disk at 02:40"],
+    )
+
+    @field_validator("reason")
+    @classmethod
+    def _says_something(cls, reason: str) -> str:
+        if not reason.strip() or not reason.isprintable():
+            raise ValueError("must be a line of text that says why")
+        return reason.strip()
+
+
+class ResentBody(Body):
+    """A start that was sent again."""
+
+    requested_by: str
+    requested_at: datetime
+    reason: str | None
+    message: MessageBody
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Self:
+        """Write it."""
+        return cls(
+            requested_by=delivery.login,
+            requested_at=delivery.queued_at,
+            reason=delivery.reason,
+            message=MessageBody.of(delivery),
+        )
+
+
 class StopBody(Body):
     """The wish that the job stops."""
 
@@ -280,7 +320,10 @@ class JobBody(Body):
     reason: str = Field(description="one sentence that says why")
     blocking: bool = Field(description="whether another launch must wait for it or replace it")
     launch: LaunchRecordBody | None = Field(description="null for a job that was launched elsewhere")
-    message: MessageBody | None = Field(description="its start message; null for a job that was launched elsewhere")
+    message: MessageBody | None = Field(
+        description="its start message, the last if it was sent again; null for a job that was launched elsewhere"
+    )
+    resends: list[ResentBody] = Field(description="when staff had its start sent again, oldest first")
     stop: StopBody | None
     sentinels: SentinelsBody
     programs: list[ProgramBody]
@@ -314,6 +357,7 @@ class JobBody(Body):
                 replaces=list(job.replaces),
             ),
             message=None if facts.start is None else MessageBody.of(facts.start),
+            resends=[ResentBody.of(delivery) for delivery in facts.resends],
             stop=None
             if facts.stop is None
             else StopBody(

@@ -3,6 +3,9 @@
 A start that was never claimed by a relay is cancelled in place and nothing is sent. Otherwise stop messages follow,
 repeated with pauses that double: at most ``EM_STOP__MESSAGES`` of them, one more for each program that registers after
 the last, and one more when a launch replaces a job that was asked to stop before.
+
+Where the facility's recipe stops the newest run instead of the job's (``EM_STOP__BY_JOB=false``), nothing is sent once
+a later job of the data collection was launched: it would stop that one.
 """
 
 from __future__ import annotations
@@ -14,12 +17,13 @@ from sqlalchemy.orm import Session
 
 from app import metrics, slots
 from app.access.identity import Person
+from app.data_collections.rules import stop_file
 from app.errors import Conflict, FieldError
 from app.processing_jobs import idempotency, repository
 from app.processing_jobs.repository import Job
 from app.processing_jobs.rules import Facts, status
 from app.resources import Resources
-from app.settings import StopSettings
+from app.settings import Settings, StopSettings
 from app.zocalo import outbox
 from app.zocalo.messages import StopJob
 
@@ -33,6 +37,14 @@ class JobEnded(Conflict):
     """There is nothing left to stop."""
 
 
+class LaterJob(Conflict):
+    """The facility's recipe would stop a later job instead."""
+
+
+class NoStopFile(Conflict):
+    """The data collection's directory is in no visit, so there is no place for a stop file."""
+
+
 class NotRelion(Conflict):
     """Stopping is for RELION's jobs; other recipes have their own ways."""
 
@@ -43,6 +55,9 @@ def stop(resources: Resources, person: Person, job_id: int) -> None:
     Raises:
         JobNotFound: there is no such job that this person may see.
         JobEnded: it has ended already.
+        NotRelion: it has another recipe.
+        LaterJob: the message would stop another job.
+        NoStopFile: there is no place for its stop file.
     """
     settings = resources.settings
     with resources.database.read() as session:
@@ -54,7 +69,16 @@ def stop(resources: Resources, person: Person, job_id: int) -> None:
         _require_stoppable(job, settings.broker.recipes)
         if job.facts.stop is not None:
             return "asked before"  # also where it was given up: that is no end, and new signs of life revive it
-        return ask(session, job, person.login, settings.stop, replaced_by=None)
+        how = ask(session, job, person.login, settings, replaced_by=None)
+        if how == "later job":
+            raise LaterJob(
+                f"Job {job_id} cannot be stopped any more: a later job of data collection {dcid} was launched, and "
+                "Zocalo's recipe here stops the newest. Tell the facility's staff if it still runs.",
+                errors=[FieldError("jobId", "is not the newest of its data collection")],
+                processingJobId=job_id,
+                dataCollectionId=dcid,
+            )
+        return how
 
     how = resources.database.write(work)
     metrics.stops.labels(how).inc()
@@ -62,10 +86,13 @@ def stop(resources: Resources, person: Person, job_id: int) -> None:
     resources.wake()
 
 
-def ask(session: Session, job: Job, login: str, settings: StopSettings, *, replaced_by: int | None) -> str:
+def ask(session: Session, job: Job, login: str, settings: Settings, *, replaced_by: int | None) -> str:
     """Write down that a job is to stop, and cancel its start or enqueue a stop message.
 
     The data collection's slot must be held.
+
+    Returns:
+        ``cancelled``, ``message``, or ``later job`` where a message would stop another job, so that none is sent.
     """
     facts = job.facts
     if outbox.cancel_start(session, facts.job_id):
@@ -73,10 +100,35 @@ def ask(session: Session, job: Job, login: str, settings: StopSettings, *, repla
         repository.add_cancelled_program(session, facts.job_id, f"Cancelled before it was sent: {why}"[:80])
         repository.upsert_stop(session, facts, login, replaced_by=replaced_by, due_at=None)
         return "cancelled"
-    outbox.enqueue(session, facts.dcid, StopJob(facts.job_id), login)
-    due_at = facts.now + timedelta(seconds=settings.repeat_seconds)
+    if _hits_another(session, facts, settings, besides=replaced_by):
+        repository.upsert_stop(session, facts, login, replaced_by=replaced_by, due_at=None)
+        return "later job"
+    outbox.enqueue(session, facts.dcid, _message(session, facts, settings.stop), login)
+    due_at = facts.now + timedelta(seconds=settings.stop.repeat_seconds)
     repository.upsert_stop(session, facts, login, replaced_by=replaced_by, due_at=due_at)
     return "message"
+
+
+def _hits_another(session: Session, facts: Facts, settings: Settings, *, besides: int | None = None) -> bool:
+    """Whether a stop message for this job would stop a later one: in the outbox it stands behind that one's start."""
+    if settings.stop.by_job:
+        return False
+    return repository.find_later_job(session, facts, settings.broker.recipes, besides=besides) is not None
+
+
+def _message(session: Session, facts: Facts, settings: StopSettings) -> StopJob:
+    if settings.message == "job":
+        return StopJob(facts.job_id)
+    directory = repository.get_image_directory(session, facts.dcid)
+    if (file := stop_file(directory, facts.job_id)) is None:
+        raise NoStopFile(
+            f"Job {facts.job_id} cannot be stopped: its data collection {facts.dcid} lies in no visit's directory, so "
+            "there is no place for its stop file. Tell the facility's staff.",
+            errors=[FieldError("jobId", "lies in no visit's directory")],
+            processingJobId=facts.job_id,
+            dataCollectionId=facts.dcid,
+        )
+    return StopJob(facts.job_id, str(file))
 
 
 def sweep(resources: Resources) -> None:
@@ -109,14 +161,23 @@ def _sweep_one(resources: Resources, job_id: int, dcid: int) -> None:
 
     def work(session: Session) -> None:
         slots.take(session, "dc", dcid)
-        jobs = repository.list_jobs(session, settings, [job_id])
-        send, due_at = (False, None) if not jobs else next_step(jobs[0].facts, settings.stop)
-        if send:
-            outbox.enqueue(session, dcid, StopJob(job_id), jobs[0].facts.stop.asked_by)  # type: ignore[union-attr]
-            log.info("repeating the stop of job %d", job_id)
+        due_at = None
+        for job in repository.list_jobs(session, settings, [job_id]):
+            due_at = _repeat(session, job.facts, settings)
         repository.set_stop_due(session, job_id, due_at)
 
     resources.database.write(work)
+
+
+def _repeat(session: Session, facts: Facts, settings: Settings) -> datetime | None:
+    """Send a stop again if it is due; when to look again, ``None`` for never."""
+    send, due_at = next_step(facts, settings.stop)
+    if facts.stop is None or _hits_another(session, facts, settings):
+        return None
+    if send:
+        outbox.enqueue(session, facts.dcid, _message(session, facts, settings.stop), facts.stop.asked_by)
+        log.info("repeating the stop of job %d", facts.job_id)
+    return due_at
 
 
 def next_step(facts: Facts, settings: StopSettings) -> tuple[bool, datetime | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.access.identity import Person
 from app.data_collections import repository as data_collections
@@ -125,6 +125,7 @@ def _watch(resources: Resources, jobs: Sequence[Job], visit: Visit, *, ended_too
     out = []
     for known in jobs:
         job = evidence.with_seen(known, seen.get(known.facts.job_id))
+        job = replace(job, facts=replace(job.facts, queue=resources.queue()))
         judged = status(job.facts)
         out.append(Watched(job, judged, blocks(job.facts, judged.state, resources.settings.broker.recipes), visit))
     return out

@@ -1,4 +1,4 @@
-"""RabbitMQ's management API: whether the queue exists. A STOMP receipt does not tell."""
+"""RabbitMQ's management API: what it knows of the queue. A STOMP receipt does not even tell that there is one."""
 
 from __future__ import annotations
 
@@ -8,61 +8,85 @@ from urllib.parse import quote
 import httpx
 
 from app.settings import BrokerSettings
+from app.zocalo.queue import CannotLook, Queue, low, missing
 
-TIMEOUT = 5.0  # seconds
+TIMEOUT = 2.0  # seconds
 CLASSIC = ("x-queue-type", "classic")  # the same as no type at all
+ALARMS = {"mem_alarm": "low on memory", "disk_free_alarm": "low on disk"}
 
 
-class QueueTrouble(Exception):
-    """The queue is missing, or that could not be found out."""
-
-
-def check_queue(settings: BrokerSettings) -> str:
-    """Look at the queue that messages go to.
-
-    Returns:
-        A sentence about it.
+def look(settings: BrokerSettings) -> Queue:
+    """Look at the queue that messages go to, at that of the rejected ones, and at the broker's alarms.
 
     Raises:
-        QueueTrouble: with a sentence that says what to do.
+        CannotLook: the API does not answer, or not to us.
     """
     assert settings.management_url is not None
-    vhost, name = settings.address.vhost, queue_name(settings.destination)
+    vhost, name = settings.address.vhost, settings.queue
     url = _url(settings.management_url.get_secret_value())
     where = url.netloc.decode()
-    path = f"{url.path.rstrip('/')}/api/queues/{quote(vhost, safe='')}/{quote(name, safe='')}"
     try:
-        response = httpx.get(
-            url.copy_with(raw_path=path.encode(), username=None, password=None),
-            auth=(url.username, url.password),
-            timeout=TIMEOUT,
-        )
+        with httpx.Client(auth=(url.username, url.password), timeout=TIMEOUT, trust_env=False) as client:
+            api = _Api(client, url)
+            found = api.get(f"queues/{_quoted(vhost)}/{_quoted(name)}")
+            if found is None:
+                return Queue(name, vhost, missing(name, vhost), dead_letter_queue=settings.dead_letters)
+            if found.get("name") != name:
+                raise CannotLook(
+                    f"{where} does not answer as RabbitMQ's management API does; check EM_BROKER__MANAGEMENT_URL"
+                )
+            dead_letter_queue = settings.dead_letter_queue or _dead_letter_queue(found) or settings.dead_letters
+            rejected = api.get(f"queues/{_quoted(vhost)}/{_quoted(dead_letter_queue)}")
+            obstacle = _refuses(settings, found) or api.alarm()
     except httpx.HTTPError as error:
-        raise QueueTrouble(
+        raise CannotLook(
             f"the management API at {where} does not answer ({str(error) or type(error).__name__}); "
             "check EM_BROKER__MANAGEMENT_URL"
         ) from error
-    if response.status_code == httpx.codes.NOT_FOUND:
-        raise QueueTrouble(
-            f"there is no queue {name} in vhost {vhost}: messages would be lost. Declare it as Zocalo does, or correct "
-            "EM_BROKER__DESTINATION and the vhost in EM_BROKER__URL"
-        )
-    if response.status_code != httpx.codes.OK:
-        raise QueueTrouble(
-            f"the management API answers {response.status_code}; check login and rights in EM_BROKER__MANAGEMENT_URL"
-        )
-    queue = _parsed(response)
-    if queue.get("name") != name:
-        raise QueueTrouble(
-            f"{where} does not answer as RabbitMQ's management API does; check EM_BROKER__MANAGEMENT_URL"
-        )
-    if settings.destination.startswith("/queue/") and not settings.is_amqp and not _is_plain(queue):
-        raise QueueTrouble(
-            f"queue {name} in vhost {vhost} was not declared as STOMP does it, so RabbitMQ refuses what is sent to "
-            f"{settings.destination}: set EM_BROKER__DESTINATION to /amq/queue/{name}"
-        )
-    consumers = queue.get("consumers", 0)
-    return f"queue {name} in vhost {vhost} exists, {consumers} consumer{'' if consumers == 1 else 's'}"
+    return Queue(
+        name,
+        vhost,
+        obstacle,
+        consumers=found.get("consumers"),  # not known in the first seconds of a queue
+        waiting=found.get("messages_ready"),
+        dead_letter_queue=dead_letter_queue,
+        dead_letters=None if rejected is None else rejected.get("messages"),
+    )
+
+
+class _Api:
+    """The management API, asked about one thing at a time."""
+
+    def __init__(self, client: httpx.Client, url: httpx.URL) -> None:
+        self._client = client
+        self._url = url
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        """What it says about a thing; ``None`` if there is no such thing."""
+        response = self._ask(path)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if response.status_code != httpx.codes.OK:
+            raise CannotLook(
+                f"the management API answers {response.status_code}; check login and rights in "
+                "EM_BROKER__MANAGEMENT_URL"
+            )
+        answer = _parsed(response)
+        return answer if isinstance(answer, dict) else {}
+
+    def alarm(self) -> str | None:
+        """Why the broker blocks whoever sends, if it does. Logins without the tag ``monitoring`` are not told."""
+        response = self._ask("nodes")
+        nodes = _parsed(response) if response.status_code == httpx.codes.OK else []
+        for node in nodes if isinstance(nodes, list) else []:
+            for name, what in ALARMS.items():
+                if isinstance(node, dict) and node.get(name) is True:
+                    return low(what)
+        return None
+
+    def _ask(self, path: str) -> httpx.Response:
+        full = f"{self._url.path.rstrip('/')}/api/{path}"
+        return self._client.get(self._url.copy_with(raw_path=full.encode(), username=None, password=None))
 
 
 def _url(text: str) -> httpx.URL:
@@ -72,24 +96,40 @@ def _url(text: str) -> httpx.URL:
     except httpx.InvalidURL:
         url = httpx.URL("")
     if url.scheme not in ("http", "https") or not url.host:
-        raise QueueTrouble("EM_BROKER__MANAGEMENT_URL is no URL, such as http://user:password@host:15672")
+        raise CannotLook("EM_BROKER__MANAGEMENT_URL is no URL, such as http://user:password@host:15672")
     return url
 
 
-def _parsed(response: httpx.Response) -> dict[str, Any]:
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
+
+
+def _parsed(response: httpx.Response) -> Any:
     try:
-        answer = response.json()
+        return response.json()
     except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
+        return None
 
 
-def _is_plain(queue: dict[str, Any]) -> bool:
-    """Whether ``/queue/…``, which declares the queue whenever something is sent, declares exactly this one."""
+def _dead_letter_queue(queue: dict[str, Any]) -> str | None:
+    """Where the queue's own arguments, or a policy, send rejected messages."""
+    for settings, key in (
+        ("arguments", "x-dead-letter-routing-key"),
+        ("effective_policy_definition", "dead-letter-routing-key"),
+    ):
+        if isinstance(found := queue.get(settings), dict) and isinstance(name := found.get(key), str):
+            return name
+    return None
+
+
+def _refuses(settings: BrokerSettings, queue: dict[str, Any]) -> str | None:
+    """Why RabbitMQ would refuse messages for ``/queue/…``, which declares the queue whenever something is sent."""
+    if not settings.destination.startswith("/queue/") or settings.is_amqp:
+        return None
     arguments = {key: value for key, value in queue.get("arguments", {}).items() if (key, value) != CLASSIC}
-    return bool(queue.get("durable")) and not arguments
-
-
-def queue_name(destination: str) -> str:
-    """The queue of a STOMP destination: ``/amq/queue/processing_recipe`` and ``/queue/processing_recipe`` alike."""
-    return destination.removeprefix("/amq").removeprefix("/queue/")
+    if queue.get("durable") and not arguments:
+        return None
+    return (
+        f"queue {settings.queue} in vhost {settings.address.vhost} was not declared as STOMP does it, so RabbitMQ "
+        f"refuses what is sent to {settings.destination}: set EM_BROKER__DESTINATION to /amq/queue/{settings.queue}"
+    )

@@ -24,14 +24,22 @@ class StartJob:
 
 @dataclass(frozen=True)
 class StopJob:
-    """Stop what runs for this job. Without a guid: it would overwrite the start's entry in Zocalo's logbook."""
+    """Stop what runs for this job. Without a guid: it would overwrite the start's entry in Zocalo's logbook.
+
+    Args:
+        file: the stop file to make. Then the message does not name the job: some dispatchers start a run for every
+            message that does (cryoemservices 1.5.1: its filter replaces the recipes).
+    """
 
     job_id: int
+    file: str | None = None
     kind = STOP
     guid = None
 
     def body(self) -> str:
-        """The message for the recipe ``relion-stop``."""
+        """The message for the recipe ``relion-stop``, or for ``relion-stop-file``."""
+        if self.file is not None:
+            return json.dumps({"recipes": ["relion-stop-file"], "parameters": {"stop_file": self.file}})
         return json.dumps({"recipes": ["relion-stop"], "parameters": {"ispyb_process": self.job_id}})
 
 

@@ -37,6 +37,7 @@ outbox = sa.Table(
     sa.Column("sent_at", Moment),  # the broker's receipt
     sa.Column("cancelled_at", Moment),
     sa.Column("last_error", sa.String(255)),
+    sa.Column("reason", sa.String(255)),  # why somebody had a start sent again
     # InnoDB appends the primary key: (open, id) gives the oldest first, (open, order_key, id) the older of a key.
     sa.Index("outbox_open", "open"),
     sa.Index("outbox_key", "open", "order_key"),
@@ -46,7 +47,12 @@ outbox = sa.Table(
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one message."""
+    """What became of one message.
+
+    Args:
+        login: who wanted it to be sent.
+        reason: why it was to be sent again, if it was.
+    """
 
     queued_at: datetime
     attempts: int
@@ -54,6 +60,8 @@ class Delivery:
     sent_at: datetime | None
     cancelled_at: datetime | None
     last_error: str | None
+    login: str = ""
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class Claimed:
     attempted_at: datetime | None
 
 
-def enqueue(session: Session, dcid: int, message: Message, login: str) -> None:
+def enqueue(session: Session, dcid: int, message: Message, login: str, *, reason: str | None = None) -> None:
     """Write a message for Zocalo; it is sent after the commit, behind earlier ones of this data collection."""
     session.execute(
         sa.insert(outbox).values(
@@ -79,6 +87,7 @@ def enqueue(session: Session, dcid: int, message: Message, login: str) -> None:
             kind=message.kind,
             body=message.body(),
             login=login,
+            reason=reason,
             message_id=str(uuid.uuid4()),
             queued_at=utc_now(),
             due_at=utc_now(),
@@ -93,14 +102,17 @@ def cancel_start(session: Session, job_id: int) -> bool:
     Returns:
         Whether it is certain that it never was sent at all.
     """
-    mine = sa.and_(outbox.c.job_id == job_id, outbox.c.kind == START, outbox.c.open == 1)
+    starts = sa.and_(outbox.c.job_id == job_id, outbox.c.kind == START)
+    mine = sa.and_(starts, outbox.c.open == 1)
     # One statement decides, so that a relay which claims at this moment comes either before it or not at all.
     never_sent = session.execute(
         sa.update(outbox).where(mine, outbox.c.attempted_at.is_(None)).values(cancelled_at=utc_now(), open=None)
     )
     assert isinstance(never_sent, sa.CursorResult)
     if never_sent.rowcount:
-        return True
+        # Of a start that was to be sent again, the first may be on its way.
+        tried = sa.select(outbox.c.id).where(starts, outbox.c.attempted_at.is_not(None)).limit(1)
+        return session.execute(tried).first() is None
     # It stays open until its claim ends: a relay may be sending it now, and the stop must not overtake it.
     session.execute(sa.update(outbox).where(mine).values(cancelled_at=utc_now()))
     return False
@@ -205,6 +217,8 @@ def find_deliveries(session: Session, job_ids: Sequence[int]) -> dict[tuple[int,
             outbox.c.sent_at,
             outbox.c.cancelled_at,
             outbox.c.last_error,
+            outbox.c.login,
+            outbox.c.reason,
         ).where(outbox.c.job_id.in_(job_ids))
     )
     out: dict[tuple[int, str], list[Delivery]] = {}
@@ -216,6 +230,8 @@ def find_deliveries(session: Session, job_ids: Sequence[int]) -> dict[tuple[int,
             sent_at=from_utc(row.sent_at),
             cancelled_at=from_utc(row.cancelled_at),
             last_error=row.last_error,
+            login=row.login,
+            reason=row.reason,
         )
         out.setdefault((row.job_id, row.kind), []).append(delivery)
     return out

@@ -1,7 +1,8 @@
 """The relay: takes messages from the outbox to the broker, at least once, in order per data collection.
 
 Claim and commit, send outside of any transaction, then mark. Several relays share the work. A broker that is away
-costs nothing but time: messages wait, and the relay tries again with pauses that grow to a stated bound.
+costs nothing but time: messages wait, and the relay tries again with pauses that grow to a stated bound. Where the
+queue can be looked at, nothing is sent while it is known to be missing: a STOMP broker would confirm, and drop it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from collections.abc import Callable
 from app import metrics
 from app.db import Database
 from app.errors import Unavailable
-from app.settings import RelaySettings
+from app.settings import BrokerSettings, RelaySettings
 from app.zocalo import outbox
 from app.zocalo.messages import headers
 from app.zocalo.outbox import Claimed
 from app.zocalo.transport import Transport, TransportError
+from app.zocalo.watch import QueueWatch
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +28,20 @@ FIRST_PAUSE = 0.5  # seconds; doubled up to RelaySettings.backoff_seconds
 
 
 class Relay:
-    """One relay, in a thread of its own."""
+    """One relay, in a thread of its own.
 
-    def __init__(self, database: Database, transport: Transport, settings: RelaySettings) -> None:
+    Attributes:
+        trouble: why nothing can be sent at present.
+        watch: what is known of the queue; without one it is never looked at.
+    """
+
+    def __init__(
+        self, database: Database, transport: Transport, settings: RelaySettings, watch: QueueWatch | None = None
+    ) -> None:
         self._database = database
         self._transport = transport
         self._settings = settings
+        self.watch = watch or QueueWatch(BrokerSettings())
         self._woken = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
@@ -57,8 +67,8 @@ class Relay:
     def _run(self) -> None:
         while not self._ending.is_set():
             try:
-                self._transport.connect()
                 while not self._ending.is_set():
+                    self._be_ready()
                     begun = time.monotonic()
                     if (message := self._claim()) is None:
                         break
@@ -75,6 +85,14 @@ class Relay:
                 # A relay that dies leaves jobs pending for ever: say it loudly and go on.
                 log.exception("relay: unexpected error")
                 self._ending.wait(1.0)
+
+    def _be_ready(self) -> None:
+        """Be connected, and know of nothing that keeps messages from arriving. Before any claim, so that what waits can
+        still be cancelled in place.
+        """
+        queue = self.watch.look(now=self._transport.connect())
+        if queue is not None and queue.obstacle is not None:
+            raise TransportError(queue.obstacle, written=False)
 
     def _all_is_well(self) -> None:
         """A message was confirmed, or there is none: a broker that only lets one connect has proved nothing."""

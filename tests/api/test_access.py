@@ -35,6 +35,7 @@ from tests.factories import (
 from tests.support import rows
 from tests.support.services import ServiceThread
 
+RESEND = "POST /processing-jobs/{jobId}/resend"  # for staff, of jobs that were launched here and lost
 BecomePerson = Callable[[Person], None]
 LISTED_NOWHERE = {"/relion/parameters-schema"}  # addresses that name nothing of anybody's
 
@@ -132,6 +133,7 @@ def test_on_their_own_visit_a_person_may_do_everything(
         answers[operation.name] = (mine.ask(client, operation).status_code, operation.method)
 
     assert len(answers) >= 11
+    assert answers.pop(RESEND) == (403, "POST")
     assert {name: answer for name, answer in answers.items() if answer not in ((200, "GET"), (202, "POST"))} == {}
 
 
@@ -233,6 +235,7 @@ def test_staff_see_every_visit_on_a_microscope_and_none_elsewhere(
         move(database, beam.visit, beamline)  # made on a microscope, so that nothing but the beamline is at fault
         answers[operation.name] = beam.ask(client, operation).status_code
 
+    assert answers.pop(RESEND) == (409 if 200 in status else 404)
     assert {name: answer for name, answer in answers.items() if answer not in status} == {}
 
 

@@ -17,6 +17,7 @@ class Report:
     code: int
     ok: dict[str, str]
     wrong: dict[str, str]
+    look: dict[str, str]
 
 
 def examine(settings: Settings) -> Report:
@@ -29,8 +30,8 @@ def examine(settings: Settings) -> Report:
 
 def read(code: int, text: str) -> Report:
     """The lines of a run that ended with this exit code."""
-    found: dict[str, dict[str, str]] = {"ok": {}, "WRONG": {}}
+    found: dict[str, dict[str, str]] = {"ok": {}, "WRONG": {}, "LOOK": {}}
     for line in text.splitlines():
         name, _, said = line[6:].partition(": ")
         found[line[:6].strip()][name] = said
-    return Report(code, found["ok"], found["WRONG"])
+    return Report(code, found["ok"], found["WRONG"], found["LOOK"])

@@ -25,9 +25,10 @@ from tests.servers.silent import SilentBroker
 from tests.support import commands
 from tests.support.doctor import examine, read
 from tests.support.environments import Environment, at_revision
+from tests.support.listening import listener, wait_counted
 from tests.support.users import PASSWORD, grant
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.usefixtures("dispatcher")]
 
 NOBODY = "127.0.0.1:1"  # where no server listens
 SILENT = -1  # stands for the port of a server that accepts and never answers
@@ -131,7 +132,8 @@ def test_our_tables_at_another_revision_are_named(environment: Environment, monk
     monkeypatch.undo()
     ahead = examine(at_revision(environment, "0099").settings())
 
-    assert "are at revision 0001, needed is 0099: run 'synchweb-em migrate'" in behind.wrong["our tables"]
+    revision = migrating.newest()
+    assert f"are at revision {revision}, needed is 0099: run 'synchweb-em migrate'" in behind.wrong["our tables"]
     assert "are at revision 0099, which this version does not know" in ahead.wrong["our tables"]
     assert "install the version that made them" in ahead.wrong["our tables"]
     assert "synchweb-em migrate" not in ahead.wrong["our tables"]
@@ -175,10 +177,51 @@ def test_a_destination_that_would_declare_the_queue_anew_is_named(environment: E
     broker.call("PUT", f"/queues/{environment.vhost}/plain", {"durable": True})
 
     quorum = examine(environment.settings(broker={"destination": "/queue/processing_recipe"}))
-    plain = examine(environment.settings(broker={"destination": "/queue/plain"}))
+    with listener(broker, environment.vhost, "plain"):
+        plain = examine(environment.settings(broker={"destination": "/queue/plain"}))
 
     assert "set EM_BROKER__DESTINATION to /amq/queue/processing_recipe" in quorum.wrong["queue"]
     assert plain.wrong == {}
+
+
+def test_a_queue_that_nobody_listens_to_is_named(environment: Environment, broker: Broker) -> None:
+    broker.declare_queue(environment.vhost, "lonely")
+    wait_counted(broker, environment.vhost, "lonely", consumers=0)
+    settings = environment.settings(broker={"destination": "/amq/queue/lonely"})
+    by_amqp = environment.settings(
+        broker={"url": broker.amqp_url(environment.vhost), "destination": "/queue/lonely", "management_url": None}
+    )
+
+    asked, declared = examine(settings), examine(by_amqp)
+
+    assert asked.wrong == declared.wrong
+    assert asked.wrong["queue"] == (
+        f"nobody listens to queue lonely in vhost {environment.vhost}: messages wait there until Zocalo's Dispatcher "
+        "runs again"
+    )
+
+
+def test_rejected_messages_are_worth_a_look_and_no_failure(environment: Environment, broker: Broker) -> None:
+    broker.declare_queue(environment.vhost, "rejecting")
+    dead = {"properties": {}, "routing_key": "dlq.rejecting", "payload": "{}", "payload_encoding": "string"}
+    broker.call("POST", f"/exchanges/{environment.vhost}/amq.default/publish", dead)
+    wait_counted(broker, environment.vhost, "dlq.rejecting", messages=1)
+
+    with listener(broker, environment.vhost, "rejecting"):
+        asked = examine(environment.settings(broker={"destination": "/amq/queue/rejecting"}))
+        declared = examine(
+            environment.settings(
+                broker={
+                    "url": broker.amqp_url(environment.vhost),
+                    "destination": "/queue/rejecting",
+                    "management_url": None,
+                }
+            )
+        )
+
+    for report in (asked, declared):
+        assert (report.code, report.wrong) == (0, {})
+        assert "1 message in dlq.rejecting, which Zocalo rejected" in report.look["queue"]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +247,7 @@ def test_a_management_api_that_cannot_be_asked_is_named(
 
 
 def test_an_answer_that_is_not_rabbitmqs_is_named(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(200, text="<html>Welcome</html>"))
+    monkeypatch.setattr(httpx.Client, "get", lambda *_, **__: httpx.Response(200, text="<html>Welcome</html>"))
 
     report = examine(environment.settings())
 

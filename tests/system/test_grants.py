@@ -21,7 +21,7 @@ from tests.support.environments import Environment, execute
 from tests.support.services import ServiceThread
 from tests.support.users import GRANTS, grant, ispyb_of
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.usefixtures("dispatcher")]
 
 _numbers = itertools.count(1)
 

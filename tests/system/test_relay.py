@@ -69,7 +69,8 @@ def database(environment: Environment) -> Iterator[Database]:
 
 def settings(environment: Environment, broker_url: str, **broker: Any) -> Settings:
     return environment.settings(
-        broker={"url": broker_url, "connect_timeout": 1, "receipt_timeout": 2, **broker},
+        # The environment's management API is another broker's.
+        broker={"url": broker_url, "management_url": None, "connect_timeout": 1, "receipt_timeout": 2, **broker},
         relay={"claim_seconds": 4, "sweep_seconds": 0.2, "backoff_seconds": 2},
     )
 
@@ -79,7 +80,8 @@ def new_relay(database: Database, chosen: Settings) -> Relay:
 
 
 def service_of(environment: Environment, broker_url: str, folder: Path) -> ServiceProcess:
-    environ = environment.environ | {"EM_BROKER__URL": broker_url, "EM_RELAY__CLAIM_SECONDS": "8"}
+    own = {"EM_BROKER__URL": broker_url, "EM_BROKER__MANAGEMENT_URL": "", "EM_RELAY__CLAIM_SECONDS": "8"}
+    environ = environment.environ | own
     return ServiceProcess(environ, folder / "service.log")
 
 
@@ -370,7 +372,8 @@ def test_a_poisoned_message_does_not_hold_up_the_others(database: Database, envi
     class Refuses:
         patience = 1.0
 
-        def connect(self) -> None: ...
+        def connect(self) -> bool:
+            return False
 
         def send(self, body: str, headers: dict[str, str]) -> None:
             number = json.loads(body)["parameters"]["ispyb_process"]
@@ -399,8 +402,9 @@ def test_a_broker_that_lets_connect_and_refuses_messages_is_not_hammered(
     class Refuses:
         patience = 1.0
 
-        def connect(self) -> None:
+        def connect(self) -> bool:
             connected.append(time.monotonic())
+            return False
 
         def send(self, body: str, headers: dict[str, str]) -> None:
             raise TransportError("memory alarm", written=True)

@@ -91,7 +91,11 @@ def waiting(database: Database) -> int:
         ({"EM_DATABASE__URL": "sqlite:///{tmp}/em.sqlite"}, ["--workers", "2"], ["SQLite admits one worker; use"]),
         ({"EM_BROKER__URL": ""}, [], ["EM_BROKER__URL is not set, and the simulator of embedded:// runs only on"]),
         ({"EM_BROKER__URL": "", "EM_DATABASE__URL": NOWHERE}, [], ["EM_BROKER__URL is not set, and whether the"]),
-        ({"EM_DATABASE__SCHEMA": "nowhere"}, [], ["Our tables are at revision none, this version needs 0001: run"]),
+        (
+            {"EM_DATABASE__SCHEMA": "nowhere"},
+            [],
+            [f"Our tables are at revision none, this version needs {migrating.newest()}: run"],
+        ),
     ],
     ids=["host", "unknown", "wrong values", "workers", "no sandbox", "no answer", "not migrated"],
 )
@@ -127,7 +131,9 @@ def test_a_relay_without_tables_is_refused_too(environment: Environment) -> None
     ended = commands.run(environment.environ | {"EM_DATABASE__SCHEMA": "nowhere"}, "relay")
 
     assert ended.code == SETTINGS_ERROR
-    assert ended.err == ["Our tables are at revision none, this version needs 0001: run 'synchweb-em migrate'."]
+    assert ended.err == [
+        f"Our tables are at revision none, this version needs {migrating.newest()}: run 'synchweb-em migrate'."
+    ]
 
 
 def test_serve_starts_while_database_and_broker_are_down_and_says_so(environment: Environment, tmp_path: Path) -> None:

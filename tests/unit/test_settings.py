@@ -12,7 +12,7 @@ import trustme
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from app.errors import SettingsError
-from app.settings import Group, Settings, describe, known_names, load
+from app.settings import BrokerSettings, Group, Settings, describe, known_names, load
 
 SECRET = "s3cr3t"
 
@@ -523,3 +523,21 @@ def test_the_key_of_the_tokens_is_shown_nowhere() -> None:
 
     assert shown(settings)["EM_AUTH__JWT_KEY"] == "***"
     assert KEY not in repr(settings)
+
+
+def test_a_stop_file_is_each_jobs_own() -> None:
+    with pytest.raises(SettingsError) as failed:
+        load({"EM_STOP__MESSAGE": "file", "EM_STOP__BY_JOB": "false"})
+
+    assert failed.value.sentences == (
+        "EM_STOP__BY_JOB is false, yet with EM_STOP__MESSAGE=file each job has a stop file of its own.",
+    )
+    assert load({"EM_STOP__MESSAGE": "file"}).stop.message == "file"
+    assert load({"EM_STOP__BY_JOB": "false"}).stop.by_job is False
+
+
+def test_rejected_messages_are_where_zocalos_published_configuration_puts_them() -> None:
+    named = load({"EM_BROKER__URL": "stomp://broker", "EM_BROKER__DEAD_LETTER_QUEUE": "dead"}).broker
+
+    assert BrokerSettings(destination="/amq/queue/processing_recipe").dead_letters == "dlq.processing_recipe"
+    assert named.dead_letters == "dead"

@@ -6,6 +6,7 @@ Only this package knows ``stomp.py`` and ``pika``.
 from __future__ import annotations
 
 from app.settings import BrokerSettings
+from app.zocalo.transport.amqp_look import look_by_amqp
 from app.zocalo.transport.base import QueueMissing, Transport, TransportError
 from app.zocalo.transport.over_amqp import AmqpTransport
 from app.zocalo.transport.over_stomp import StompTransport
@@ -19,6 +20,7 @@ __all__ = [
     "Transport",
     "TransportError",
     "create",
+    "look_by_amqp",
 ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from app.zocalo.queue import missing
+
 
 class TransportError(Exception):
     """The broker did not confirm.
@@ -21,11 +23,7 @@ class QueueMissing(TransportError):
     """The broker is there and has no such queue; nothing was kept of the message."""
 
     def __init__(self, queue: str, vhost: str) -> None:
-        super().__init__(
-            f"there is no queue {queue} in vhost {vhost}. Declare it as Zocalo does, or correct "
-            "EM_BROKER__DESTINATION and the vhost in EM_BROKER__URL",
-            written=False,
-        )
+        super().__init__(missing(queue, vhost), written=False)
 
 
 class Transport(Protocol):
@@ -37,8 +35,11 @@ class Transport(Protocol):
 
     patience: float
 
-    def connect(self) -> None:
+    def connect(self) -> bool:
         """Be connected; do nothing if that is so already.
+
+        Returns:
+            Whether the connection is a new one.
 
         Raises:
             TransportError: with ``written`` false.

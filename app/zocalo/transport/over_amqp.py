@@ -1,12 +1,10 @@
-"""AMQP 0-9-1, RabbitMQ's own language. This is the only code that knows ``pika``.
-
+"""AMQP 0-9-1, RabbitMQ's own language.
 Messages go to the queue itself, through the default exchange, as *mandatory*: a queue that does not exist is an error
 here and not, as over STOMP, a message that is lost with a receipt.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -14,25 +12,16 @@ from time import monotonic
 from typing import Any
 
 import pika
-from pika.adapters.utils import connection_workflow as workflow
 from pika.channel import Channel
-from pika.exceptions import (
-    ChannelClosedByBroker,
-    ConnectionClosed,
-    ConnectionOpenAborted,
-    IncompatibleProtocolError,
-    ProbableAccessDeniedError,
-    ProbableAuthenticationError,
-    StreamLostError,
-)
+from pika.exceptions import ChannelClosedByBroker
 from pika.spec import NOT_FOUND, PERSISTENT_DELIVERY_MODE
 
 from app.settings import BrokerSettings
-from app.zocalo.transport import sockets
+from app.zocalo.queue import low
+from app.zocalo.transport import amqp, sockets
 from app.zocalo.transport.base import QueueMissing, TransportError
 
 GOODBYE = 1.0  # seconds that a close in good order may take; after that it goes on behind our back
-QUOTED = re.compile(r"""\(\d+\) ['"](.*)['"]""", re.DOTALL)
 NOT_HEADERS = ("content-type", "persistent")  # STOMP's headers that AMQP has properties for
 
 
@@ -54,9 +43,8 @@ class _Link:
         self.trouble: TransportError | None = None
         self.blocked: str | None = None  # why the broker takes no messages at present
         self.error: BaseException | None = None  # what ended the connection
-        self.consumers = 0  # of the queue, when we connected
         self._connection = pika.SelectConnection(
-            _parameters(settings),
+            amqp.parameters(settings),
             on_open_callback=self._opened,
             on_open_error_callback=self._closed,
             on_close_callback=self._closed,
@@ -137,8 +125,7 @@ class _Link:
         channel.add_on_return_callback(self._returned)
         channel.queue_declare(self._queue, passive=True, callback=self._queue_found)
 
-    def _queue_found(self, frame: Any) -> None:
-        self.consumers = frame.method.consumer_count
+    def _queue_found(self, _frame: object) -> None:
         assert self._channel is not None
         self._channel.confirm_delivery(self._answered, callback=self._all_ready)
 
@@ -174,7 +161,7 @@ class _Link:
 
     def _was_blocked(self, _connection: object, frame: Any) -> None:
         with self._changed:
-            self.blocked = f"the broker takes no messages at present: {frame.method.reason or 'no reason given'}"
+            self.blocked = low(frame.method.reason or "no reason given")
 
     def _was_unblocked(self, _connection: object, _frame: object) -> None:
         with self._changed:
@@ -184,13 +171,13 @@ class _Link:
         if isinstance(reason, ChannelClosedByBroker):
             missing = reason.reply_code == NOT_FOUND
             self._fail(
-                QueueMissing(self._queue, self._vhost) if missing else TransportError(_told(reason), written=True)
+                QueueMissing(self._queue, self._vhost) if missing else TransportError(amqp.told(reason), written=True)
             )
             self._close()
 
     def _closed(self, _connection: object, error: BaseException) -> None:
         self.error = error
-        self._fail(TransportError(_told(error), written=True))
+        self._fail(TransportError(amqp.told(error), written=True))
         self._connection.ioloop.stop()
 
 
@@ -202,18 +189,13 @@ class AmqpTransport:
         self.patience = max(settings.connect_timeout, settings.receipt_timeout)
         self._link: _Link | None = None
 
-    @property
-    def consumers(self) -> int:
-        """How many listened to the queue when we connected."""
-        return self._link.consumers if self._link is not None else 0
-
-    def connect(self) -> None:
+    def connect(self) -> bool:
         """Connect, log in and find the queue, within ``connect_timeout``."""
         if self._link is not None and self._link.trouble is None:
             # The connection is kept: a new one would not be told that the broker is blocked until it sends something.
             if self._link.blocked is not None:
                 raise TransportError(self._link.blocked, written=False)
-            return
+            return False
         self._drop()
         address, begun = self._settings.address, monotonic()
         try:
@@ -221,13 +203,13 @@ class AmqpTransport:
         except OSError as error:  # the file of authorities
             raise TransportError(f"cannot connect to {address.where} ({sockets.told(error)})", written=False) from error
         if link.wait_ready(self._settings.connect_timeout):
-            return
+            return True
         trouble, cause = link.trouble, link.error
         self._drop()
         if isinstance(trouble, QueueMissing):
             raise trouble
         left = self._settings.connect_timeout - (monotonic() - begun)
-        raise TransportError(_reason(self._settings, trouble, cause, left), written=False)
+        raise TransportError(amqp.reason(self._settings, trouble, cause, left), written=False)
 
     def send(self, body: str, headers: dict[str, str]) -> None:
         """Publish and wait for the confirmation."""
@@ -265,62 +247,3 @@ class AmqpTransport:
         if link is not None:
             link.close()
         return link
-
-
-def _parameters(settings: BrokerSettings) -> pika.ConnectionParameters:
-    address = settings.address
-    tls = pika.SSLOptions(sockets.context(settings.ca_file), address.host) if address.tls else None
-    return pika.ConnectionParameters(
-        host=address.host,
-        port=address.port,
-        virtual_host=address.vhost,
-        credentials=pika.PlainCredentials(address.user, address.password.get_secret_value()),
-        ssl_options=tls,
-        heartbeat=int(settings.heartbeat),
-        connection_attempts=1,  # the relay has its own pauses
-        socket_timeout=settings.connect_timeout,
-        stack_timeout=settings.connect_timeout,
-        client_properties={"product": "synchweb-em"},
-    )
-
-
-def _reason(settings: BrokerSettings, trouble: TransportError | None, error: BaseException | None, left: float) -> str:
-    """Why there is no connection."""
-    address, patience, cause = settings.address, settings.connect_timeout, _cause(error)
-    if isinstance(cause, StreamLostError | IncompatibleProtocolError | None) and not address.tls:
-        if sockets.speaks_tls(address, left):
-            return f"{address.where}: that port speaks TLS: use amqps:// in EM_BROKER__URL"
-    # pika tells the end of its patience in two ways, by which of its clocks was first.
-    if trouble is None or isinstance(cause, workflow.AMQPConnectorStackTimeout | ConnectionOpenAborted):
-        return f"{address.where}: no answer within {patience:g} s"
-    return (
-        f"cannot connect to {address.where} ({trouble})"
-        if isinstance(cause, OSError)
-        else f"{address.where}: {trouble}"
-    )
-
-
-def _cause(error: BaseException | None) -> BaseException | None:
-    """What lies below pika's wrappings."""
-    while True:
-        if isinstance(error, workflow.AMQPConnectionWorkflowFailed):
-            error = error.exceptions[-1]
-        elif isinstance(error, workflow.AMQPConnectorPhaseErrorBase):
-            error = error.exception
-        elif error is not None and len(error.args) == 1 and isinstance(error.args[0], BaseException):
-            error = error.args[0]
-        else:
-            return error
-
-
-def _told(error: BaseException) -> str:
-    cause = _cause(error)
-    if isinstance(cause, ConnectionClosed | ChannelClosedByBroker):
-        return f"the broker says: {cause.reply_text.rstrip('.')}"
-    if isinstance(cause, ProbableAuthenticationError | ProbableAccessDeniedError):
-        # pika says it with names of its own around what the broker said: ConnectionClosedByBroker: (403) '…'
-        quoted = QUOTED.search(str(cause))
-        return f"the broker says: {(quoted[1] if quoted else str(cause)).rstrip('.')}"
-    if isinstance(cause, StreamLostError):
-        return "the connection was lost"
-    return sockets.told(cause or error)

@@ -14,6 +14,8 @@ from app.settings import BrokerSettings
 from app.zocalo.transport import sockets
 from app.zocalo.transport.base import TransportError
 
+EXISTING = "/amq/queue/"  # RabbitMQ's destinations that declare nothing
+
 
 class _Listener(stomp.ConnectionListener):
     """Waits for CONNECTED and for receipts; an ERROR or a lost connection ends every wait."""
@@ -79,11 +81,11 @@ class StompTransport:
         self._connection: stomp.StompConnection12 | None = None
         self._listener = _Listener()
 
-    def connect(self) -> None:
+    def connect(self) -> bool:
         """Connect and log in, within ``connect_timeout``."""
         if self._connection is not None:
             if self._connection.is_connected() and self._listener.trouble is None:
-                return
+                return False
             self.close()
         address, begun = self._settings.address, monotonic()
         beat = int(self._settings.heartbeat * 1000)
@@ -121,20 +123,41 @@ class StompTransport:
                 reason = "that port speaks TLS: use stomps:// in EM_BROKER__URL"
             reason = reason or f"no answer within {self._settings.connect_timeout:g} s"
             raise TransportError(f"{address.where}: {reason}", written=False)
+        return True
+
+    def try_out(self) -> None:
+        """Find out whether the broker takes messages at all, by one to a queue that there is not: RabbitMQ confirms it
+        and drops it. Low on memory or disk it does neither, and says nothing.
+
+        Raises:
+            TransportError: it does not.
+        """
+        if not self._settings.destination.startswith(EXISTING):
+            return  # other destinations are made by whoever sends to them first
+        try:
+            self._send(f"{EXISTING}synchweb-em.nowhere.{uuid.uuid4()}", "", {})
+        except TransportError as error:
+            raise TransportError(f"the broker lets us in, but: {error}", written=False) from error
 
     def send(self, body: str, headers: dict[str, str]) -> None:
         """Send with a receipt, which is the only proof that the broker has it."""
+        self._send(self._settings.destination, body, headers)
+
+    def _send(self, destination: str, body: str, headers: dict[str, str]) -> None:
         connection, listener = self._connection, self._listener
         if connection is None or listener.trouble is not None:
             raise TransportError(listener.trouble or "not connected", written=False)
         receipt = str(uuid.uuid4())
         try:
-            connection.send(self._settings.destination, body, headers={**headers, "receipt": receipt})
+            connection.send(destination, body, headers={**headers, "receipt": receipt})
         except (StompException, OSError) as error:
             self.close()
             raise TransportError(f"sending failed ({str(error) or type(error).__name__})", written=True) from error
         if not listener.wait_receipt(receipt, self._settings.receipt_timeout):
-            reason = listener.trouble or f"no receipt within {self._settings.receipt_timeout:g} s"
+            silence = (
+                f"no receipt within {self._settings.receipt_timeout:g} s, as when the broker is low on memory or disk"
+            )
+            reason = listener.trouble or silence
             self.close()
             raise TransportError(reason, written=True)
 

@@ -18,12 +18,13 @@ class SpoolTransport:
         self._folder = folder
         self._sequence = 0
 
-    def connect(self) -> None:
+    def connect(self) -> bool:
         """Make sure that the folder is there."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TransportError(f"cannot create {self._folder} ({error.strerror})", written=False) from error
+        return False
 
     def send(self, body: str, headers: dict[str, str]) -> None:
         """Write the message under another name, then rename it: whoever reads the folder sees all or nothing."""

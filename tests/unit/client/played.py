@@ -134,6 +134,7 @@ def job(number: int = 5, state: str = "running", **changes: Any) -> dict[str, An
             "replaces": [],
         },
         "message": {"state": "sent", "queuedAt": NOON, "attempts": 1, "sentAt": NOON, "lastError": None},
+        "resends": [],
         "stop": None,
         "sentinels": {"checked": "not-looked", "files": [], "seenRunningAt": None},
         "programs": [],

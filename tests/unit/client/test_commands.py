@@ -129,6 +129,46 @@ def test_stop_without_answer_may_be_asked_again(run: Run, service: PlayedService
     assert capsys.readouterr().err.endswith("To ask again does no harm.\n")
 
 
+def test_resend_sends_the_reason_and_tells_what_to_type_next(
+    run: Run, service: PlayedService, capsys: Captured
+) -> None:
+    service.plays("POST /processing-jobs/5/resend", job(5, "pending"))
+
+    code = run("resend", "5", "--reason", "the broker lost its disk")
+
+    assert code == 0
+    assert service.bodies() == [{"reason": "the broker lost its disk"}]
+    assert capsys.readouterr().out == ("Job 5 is sent again, to the same directory.\n\nNext: synchweb-em wait 5\n")
+
+
+def test_resend_wants_a_reason(run: Run, service: PlayedService) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("resend", "5")
+
+    assert ended.value.code == 64
+    assert service.asked == []
+
+
+def test_resend_is_asked_once_and_says_how_to_find_out(run: Run, service: PlayedService, capsys: Captured) -> None:
+    service.plays("POST /processing-jobs/5/resend", DROPPED)
+
+    code = run("resend", "5", "--reason", "lost")
+
+    assert code == 3
+    assert len(service.asked) == 1
+    assert "synchweb-em status 5" in capsys.readouterr().err
+
+
+def test_status_tells_who_had_it_sent_again_and_why(run: Run, service: PlayedService, capsys: Captured) -> None:
+    message = {"state": "sent", "queuedAt": NOON, "attempts": 1, "sentAt": NOON, "lastError": None}
+    again = {"requestedBy": "staff1", "requestedAt": NOON, "reason": "lost", "message": message}
+    service.plays("GET /processing-jobs/5", job(5, "submitted", resends=[again]))
+
+    run("status", "5")
+
+    assert "            sent again by staff1 at 2021-02-25 12:00:00+00:00: lost" in capsys.readouterr().out.splitlines()
+
+
 def test_jobs_lists_all_pages_of_a_visit(
     run: Run, service: PlayedService, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

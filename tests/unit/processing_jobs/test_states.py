@@ -8,6 +8,7 @@ import pytest
 
 from app.processing_jobs.rules import (
     Facts,
+    Program,
     State,
     status,
 )
@@ -327,3 +328,44 @@ def test_a_given_up_job_that_shows_life_again_is_stopping_again() -> None:
 
     assert status(silent).state is State.STOPPED
     assert status(alive).state is State.STOPPING
+
+
+COMMAND = "zocalo.wrap --wrap relion --recipe-id 6f0b0d5e-0000-4000-8000-000000000000"  # with the dull launch's guid
+
+
+@pytest.mark.parametrize(
+    ("programs", "state"),
+    [
+        ([program(command=COMMAND), success(program_id=2, command=COMMAND)], State.SUCCEEDED),
+        ([success(command=COMMAND), program(program_id=2, command=COMMAND)], State.SUCCEEDED),
+        ([program(command=COMMAND), failure(program_id=2, command=COMMAND)], State.FAILED),
+        ([program(command=COMMAND), running(program_id=2, command=COMMAND)], State.RUNNING),
+        ([success(command=COMMAND), failure(program_id=2, command=COMMAND)], State.SUCCEEDED),
+        # Not a shadow: neither has begun; it has begun; another command; no guid of ours in it.
+        ([program(command=COMMAND), program(program_id=2, command=COMMAND)], State.QUEUED),
+        ([running(command=COMMAND), success(program_id=2, command=COMMAND)], State.RUNNING),
+        ([program(command=f"{COMMAND} --again"), success(program_id=2, command=COMMAND)], State.QUEUED),
+        ([program(command="zocalo.wrap"), success(program_id=2, command="zocalo.wrap")], State.QUEUED),
+        ([program(), success(program_id=2)], State.QUEUED),
+    ],
+    ids=[
+        "ended by the second", "ended by the first", "failed", "runs", "the other has left", "neither has begun",
+        "both have begun", "another command", "not our guid", "no command",
+    ],
+)  # fmt: skip
+def test_a_start_that_came_twice_does_not_keep_a_job_from_ending(programs: list[Program], state: State) -> None:
+    assert status(facts(programs=programs)).state is state
+
+
+def test_of_a_job_from_elsewhere_no_program_is_a_shadow() -> None:
+    programs = [program(command=COMMAND), success(program_id=2, command=COMMAND)]
+
+    assert status(from_elsewhere(programs=programs)).state is State.QUEUED
+
+
+def test_a_stop_that_could_not_be_sent_says_so() -> None:
+    judged = status(facts(programs=[running()], stop=stop(messages=())))
+
+    assert judged.state is State.STOPPING
+    assert "nothing was sent" in judged.reason
+    assert "a later job" in judged.reason

@@ -18,6 +18,7 @@ from app.processing_jobs.rules import (
     last_sign,
     status,
 )
+from app.zocalo.queue import Queue
 from tests.unit.processing_jobs.facts import (
     NOT_THERE,
     NOW,
@@ -274,3 +275,32 @@ def test_judging_changes_nothing_and_gives_the_same_twice(judge: Callable[[Facts
 
     assert first == second
     assert repr(known) == before
+
+
+QUEUE = Queue("processing_recipe", "zocalo", consumers=1, waiting=0, dead_letter_queue="dlq.x", dead_letters=0)
+
+
+@pytest.mark.parametrize(
+    ("queue", "why"),
+    [
+        (None, "Zocalo may be down or its queue long."),
+        (
+            replace(QUEUE, obstacle="there is no queue q in vhost v"),
+            "The likely reason: there is no queue q in vhost v.",
+        ),
+        (replace(QUEUE, consumers=0, waiting=3), "The likely reason: nobody listens to queue processing_recipe"),
+        (replace(QUEUE, waiting=3), "Zocalo is behind: 3 of its messages wait in processing_recipe."),
+        (replace(QUEUE, dead_letters=2), "Zocalo has rejected 2 that lie in dlq.x; this may be one of them."),
+        (replace(QUEUE, waiting=None, consumers=None), "Somebody listens to Zocalo's queue; it may be long."),
+        (QUEUE, "Its message has left the queue, yet no program was registered; it can be sent again."),
+    ],
+    ids=["nobody looks", "missing", "nobody listens", "behind", "rejected", "not counted", "vanished"],
+)
+def test_a_job_that_nobody_picked_up_says_the_likely_reason(queue: Queue | None, why: str) -> None:
+    known = facts(recorded=ago(minutes=9), start=delivery(queued_at=ago(minutes=7)), queue=queue)
+
+    (warned,) = status(known).warnings
+
+    assert warned.code == "not-picked-up"
+    assert warned.message.startswith("Nobody has picked this job up for 7 minutes. ")
+    assert why in warned.message

@@ -25,6 +25,16 @@ def test_the_body_of_a_stop() -> None:
     assert body == '{"recipes": ["relion-stop"], "parameters": {"ispyb_process": 6611642}}'
 
 
+def test_the_body_of_a_stop_by_file_names_no_job() -> None:
+    """Some dispatchers start a run for every message that does."""
+    body = StopJob(6611642, "/dls/m12/data/2021/cm28212-1/tmp/relion-stop-6611642").body()
+
+    assert body == (
+        '{"recipes": ["relion-stop-file"], '
+        '"parameters": {"stop_file": "/dls/m12/data/2021/cm28212-1/tmp/relion-stop-6611642"}}'
+    )
+
+
 @pytest.mark.parametrize("message", [StartJob(6611642, GUID), StopJob(6611642)], ids=["start", "stop"])
 def test_a_body_is_one_json_object_with_the_job_as_an_integer(message: Message) -> None:
     body = json.loads(message.body())

@@ -11,8 +11,8 @@ from pika.adapters.utils.connection_workflow import (
 from pika.exceptions import ConnectionOpenAborted
 
 from app.settings import Settings
+from app.zocalo.transport import amqp
 from app.zocalo.transport.base import TransportError
-from app.zocalo.transport.over_amqp import _reason
 
 TIMEOUT = AMQPConnectorStackTimeout("Timeout during AMQP handshake")
 
@@ -31,7 +31,7 @@ def test_a_broker_that_says_nothing_is_told_in_one_way(error: BaseException | No
     broker = Settings.model_validate({"broker": {"url": "amqps://em:s3cret@h:5671", "connect_timeout": 3}}).broker
     trouble = None if error is None else TransportError("what pika said", written=False)
 
-    reason = _reason(broker, trouble, error, 0.0)
+    reason = amqp.reason(broker, trouble, error, 0.0)
 
     assert reason.endswith("no answer within 3 s")
     assert "s3cret" not in reason
