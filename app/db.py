@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -37,6 +37,8 @@ OWN = "synchweb_em"  # stands for the schema of our tables, whatever the setting
 own = sa.MetaData(schema=OWN)
 Moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")  # UTC, by the database's clock
 
+IDLE = 1.0  # seconds after which a pooled connection is checked before it is used
+CHECKED_IN = "checked in"
 ATTEMPTS = 4  # a transaction runs again at most three times after a lock wait or a deadlock
 # MariaDB's numbers. PyMySQL calls nearly everything an OperationalError, also a column that is not there.
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213  # on Galera the second is also a lost certification
@@ -86,7 +88,7 @@ def _local_now_mysql(element: Any, compiler: Any, **kw: Any) -> str:
 
 
 class Database:
-    """Sessions on the database, each in READ COMMITTED and with bounded waits."""
+    """Sessions on the database, with READ COMMITTED's view and bounded waits."""
 
     def __init__(self, settings: Settings, *, pool_size: int | None = None) -> None:
         self.is_sqlite = settings.database.is_sqlite
@@ -121,11 +123,8 @@ class Database:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with _translated(), self._writer, Session(self.engine) as session:
-                    session.connection(execution_options={"writes": True})
-                    result = work(session)
-                    session.commit()
-                    return result
+                with _translated(), self._writer, Session(self.engine) as session, self._transaction(session):
+                    return work(session)
             except _LockLost as error:
                 metrics.retries.inc()
                 log.warning("transaction lost a lock, attempt %d of %d: %s", attempt, ATTEMPTS, error)
@@ -133,6 +132,21 @@ class Database:
         raise DatabaseBusy(
             "Others are writing to the same data collection. Nothing was changed; try again in a moment."
         )
+
+    @contextmanager
+    def _transaction(self, session: Session) -> Iterator[None]:
+        """Commit what is done within, or roll it back."""
+        connection = session.connection(execution_options={"writes": True})
+        if not self.is_sqlite:
+            connection.exec_driver_sql("START TRANSACTION")
+        try:
+            yield
+            session.commit()
+        except BaseException:
+            # SQLAlchemy's own would not be sent on a connection that commits by itself.
+            if not self.is_sqlite and not connection.invalidated:
+                connection.exec_driver_sql("ROLLBACK")
+            raise
 
     def dispose(self) -> None:
         """Close the pool's connections."""
@@ -182,14 +196,18 @@ def error_code(error: DBAPIError) -> int | None:
 
 
 def _mariadb(settings: Settings, pool_size: int) -> sa.Engine:
+    """Connections that commit by themselves: a look goes to the server and back once, for no transaction has to end.
+
+    Each statement sees what was committed before it, as in READ COMMITTED, which transactions have.
+    """
     database = settings.database
-    return sa.create_engine(
+    engine = sa.create_engine(
         database.sqlalchemy_url,
-        isolation_level="READ COMMITTED",
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=database.connect_timeout,
-        pool_pre_ping=True,  # a server that was restarted costs a ping, not a failed request
         pool_recycle=1800,
         execution_options={"schema_translate_map": {OWN: database.schema_name}},
         connect_args={
@@ -199,9 +217,29 @@ def _mariadb(settings: Settings, pool_size: int) -> sa.Engine:
             # Strict, so that a text which does not fit is refused by the server too, never cut off. The connection's
             # time_zone is left alone: ISPyB's TIMESTAMPs follow it.
             "init_command": f"SET SESSION innodb_lock_wait_timeout = {database.lock_timeout}, "
-            "sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')",
+            "sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), tx_isolation = 'READ-COMMITTED'",
         },
     )
+    _check_the_idle(engine)
+    return engine
+
+
+def _check_the_idle(engine: sa.Engine) -> None:
+    """A server that was restarted costs a ping, not a failed request; but not a ping for each of many requests."""
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info[CHECKED_IN] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def check(connection: Any, record: Any, _proxy: Any) -> None:
+        idle_since = record.info.get(CHECKED_IN)
+        if idle_since is None or time.monotonic() - idle_since < IDLE:
+            return
+        try:
+            connection.ping(reconnect=False)
+        except Exception as error:
+            raise InvalidatePoolError from error
 
 
 def _sqlite(settings: Settings) -> sa.Engine:

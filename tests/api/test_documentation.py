@@ -183,7 +183,7 @@ def test_the_examples_of_request_bodies_are_accepted_as_they_stand(
 def ids_of_a_tutorial(database: Database, visit: MadeVisit) -> dict[str, Any]:
     """What an example of a launch can be sent to."""
     collection = make_collection(database, visit, fileTemplate="Frames/*.tiff", imageDirectory=f"{visit.directory}/x/")
-    return {"visit": visit.name, "dcid": collection, "jobId": make_job(database, collection)}
+    return {"visit": visit.name, "dcid": collection, "jobId": make_job(database, make_collection(database, visit))}
 
 
 def test_the_parameters_of_a_job_can_be_sent_again_with_all_their_digits(

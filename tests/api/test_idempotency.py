@@ -59,6 +59,7 @@ def test_a_key_whose_first_request_does_not_end_is_a_conflict(
     rival = idempotency.Attempt("anonymous", f"visits/{visit.name}/launch", key, "another")
 
     with Session(database.engine) as session:
+        session.connection().exec_driver_sql("START TRANSACTION")
         idempotency.begin(session, rival)
         answer = client.post(f"/visits/{visit.name}/launch", json=launch_body(), headers={"Idempotency-Key": key})
 

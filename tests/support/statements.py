@@ -91,10 +91,12 @@ class Recorder:
 
 @contextmanager
 def recorded(engine: sa.Engine) -> Iterator[Recorder]:
-    """Write down what is sent through this engine. The pool's pings, BEGIN and COMMIT are no statements."""
+    """Write down what is sent through this engine. The pool's pings, beginnings and ends are no statements."""
     recorder = Recorder()
 
     def note(_connection: Any, _cursor: Any, sql: str, parameters: Any, _context: Any, many: bool) -> None:
+        if sql in ("START TRANSACTION", "ROLLBACK"):
+            return
         values = parameters[0] if many else parameters
         recorder.statements.append(Statement(sql, values, _sender(), request_id.get()))
 

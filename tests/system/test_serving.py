@@ -178,6 +178,7 @@ def test_a_request_in_flight_is_answered_before_the_service_ends(
         Session(database.engine) as rival,
         ThreadPoolExecutor() as pool,
     ):
+        rival.connection().exec_driver_sql("START TRANSACTION")
         slots.take(rival, "dc", dcid)
         answer = pool.submit(client.post, path(dcid), json={"parameters": parameters()})
         until(lambda: waits_for_a_slot(database))
@@ -185,7 +186,7 @@ def test_a_request_in_flight_is_answered_before_the_service_ends(
         ended = pool.submit(service.stop)
         time.sleep(1)
         still_there = not ended.done()
-        rival.rollback()
+        rival.connection().exec_driver_sql("ROLLBACK")
         begun = time.monotonic()
 
         assert answer.result().status_code == 202
