@@ -17,10 +17,10 @@ from app.filesystem.looks import Looks, NoAnswer
 from app.ispyb import sandbox, tables
 from app.processing_jobs import idempotency as _idempotency  # noqa: F401 - its table belongs to ``own``
 from app.processing_jobs import tables as _tables  # noqa: F401
-from app.settings import BrokerAddress, Settings
+from app.settings import Settings
 from app.zocalo import transport, watch
 from app.zocalo.queue import CannotLook
-from app.zocalo.transport import QueueMissing, StompTransport, Transport, TransportError
+from app.zocalo.transport import Blocked, QueueMissing, TransportError
 
 MOST_DRIFT = 60  # seconds that clocks may differ
 OLDEST_MARIADB = (10, 6)  # the first with SKIP LOCKED
@@ -245,25 +245,18 @@ def _broker(settings: Settings, database: Database | None) -> str:
     way = transport.create(settings.broker)
     address = settings.broker.address
     try:
-        _let_in(way, address)
-        if isinstance(way, StompTransport):
-            way.try_out()
-    except TransportError as error:
-        raise Trouble(str(error)) from error
-    finally:
-        way.close()
-    return f"{address.host}:{address.port}, vhost {address.vhost}, accepts {address.user}"
-
-
-def _let_in(way: Transport, address: BrokerAddress) -> None:
-    try:
         way.connect()
     except QueueMissing:
         pass  # the broker has let us in; the next line is about the queue
+    except Blocked as error:
+        raise Trouble(str(error)) from error
     except TransportError as error:
         raise Trouble(
             f"{error}. Check host, port, user, password and vhost ({address.vhost}) in EM_BROKER__URL"
         ) from error
+    finally:
+        way.close()
+    return f"{address.host}:{address.port}, vhost {address.vhost}, accepts {address.user}"
 
 
 def _queue(settings: Settings) -> str:

@@ -26,3 +26,4 @@ def configure(level: str = "INFO") -> None:
     # Both report each lost connection with a traceback or more; the relay says it in one line.
     for library in ("stomp.py", "pika"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it says each look at the queue

@@ -12,7 +12,7 @@ from app.zocalo.queue import CannotLook, Queue, low, missing
 
 TIMEOUT = 2.0  # seconds
 CLASSIC = ("x-queue-type", "classic")  # the same as no type at all
-ALARMS = {"mem_alarm": "low on memory", "disk_free_alarm": "low on disk"}
+ALARMS = {"memory": "low on memory", "disk": "low on disk"}
 
 
 def look(settings: BrokerSettings) -> Queue:
@@ -75,13 +75,15 @@ class _Api:
         return answer if isinstance(answer, dict) else {}
 
     def alarm(self) -> str | None:
-        """Why the broker blocks whoever sends, if it does. Logins without the tag ``monitoring`` are not told."""
-        response = self._ask("nodes")
-        nodes = _parsed(response) if response.status_code == httpx.codes.OK else []
-        for node in nodes if isinstance(nodes, list) else []:
-            for name, what in ALARMS.items():
-                if isinstance(node, dict) and node.get(name) is True:
-                    return low(what)
+        """Why the broker blocks whoever sends, if it does.
+
+        The nodes' own statistics tell it too, but seconds late, and only to logins with the tag ``monitoring``.
+        """
+        answer = _parsed(self._ask("health/checks/alarms"))
+        alarms = answer.get("alarms") if isinstance(answer, dict) else None
+        for alarm in alarms if isinstance(alarms, list) else []:
+            if isinstance(alarm, dict) and (what := ALARMS.get(str(alarm.get("resource")))):
+                return low(what)
         return None
 
     def _ask(self, path: str) -> httpx.Response:

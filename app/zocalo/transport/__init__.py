@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from app.settings import BrokerSettings
 from app.zocalo.transport.amqp_look import look_by_amqp
-from app.zocalo.transport.base import QueueMissing, Transport, TransportError
+from app.zocalo.transport.base import Blocked, QueueMissing, Transport, TransportError
 from app.zocalo.transport.over_amqp import AmqpTransport
 from app.zocalo.transport.over_stomp import StompTransport
 from app.zocalo.transport.spool import SpoolTransport
 
 __all__ = [
     "AmqpTransport",
+    "Blocked",
     "QueueMissing",
     "SpoolTransport",
     "StompTransport",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 
 import pika
-from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout, UnroutableError
 from pika.spec import NOT_FOUND
 
@@ -13,7 +14,7 @@ from app.settings import BrokerSettings
 from app.zocalo.queue import CannotLook, Queue, low, missing
 from app.zocalo.transport import amqp
 
-BLOCKED = 2.0  # seconds that a broker may block us before we believe that it takes no messages
+GOODBYE = 0.5  # seconds that a broker which blocks us may take over the end of the connection
 
 HEARTBEAT = 2  # seconds; the shorter, the sooner a broker that has frozen in the middle of a look is given up
 
@@ -26,7 +27,7 @@ def look_by_amqp(settings: BrokerSettings) -> Queue:
     """
     name, vhost, rejected = settings.queue, settings.address.vhost, settings.dead_letters
     parameters = amqp.parameters(settings)
-    parameters.blocked_connection_timeout = BLOCKED
+    parameters.blocked_connection_timeout = GOODBYE
     parameters.heartbeat = HEARTBEAT
     try:
         connection = BlockingConnection(parameters)
@@ -40,7 +41,7 @@ def look_by_amqp(settings: BrokerSettings) -> Queue:
         return Queue(
             name,
             vhost,
-            low("low on memory or disk") if _blocked(connection.channel()) else None,
+            _alarm(connection),
             consumers=consumers,
             waiting=waiting,
             dead_letter_queue=rejected,
@@ -50,7 +51,8 @@ def look_by_amqp(settings: BrokerSettings) -> Queue:
         raise CannotLook(f"not checked, for the broker did not answer ({amqp.told(error)})") from error
     finally:
         if connection.is_open:
-            connection.close()
+            with suppress(AMQPError, OSError):
+                connection.close()
 
 
 def _declared(connection: BlockingConnection, name: str) -> tuple[int, int] | None:
@@ -65,13 +67,17 @@ def _declared(connection: BlockingConnection, name: str) -> tuple[int, int] | No
     return found.message_count, found.consumer_count
 
 
-def _blocked(channel: BlockingChannel) -> bool:
-    """Whether the broker blocks whoever sends. It says so only to those who try: with a message to nowhere."""
+def _alarm(connection: BlockingConnection) -> str | None:
+    """Why the broker blocks whoever sends, if it does.
+
+    It says so only to those who have sent something, so we send a message to nowhere. That first one it still handles.
+    """
+    reasons: list[str] = []
+    connection.add_on_connection_blocked_callback(lambda _connection, frame: reasons.append(frame.method.reason))
+    channel = connection.channel()
     channel.confirm_delivery()
-    try:
+    with suppress(UnroutableError, ConnectionBlockedTimeout):
         channel.basic_publish("", f"synchweb-em.nowhere.{uuid.uuid4()}", b"", pika.BasicProperties(), mandatory=True)
-    except UnroutableError:
-        return False
-    except ConnectionBlockedTimeout:
-        return True
-    return False
+    if connection.is_open:
+        connection.process_data_events(0)  # only now pika tells us of what came before the answer
+    return low(reasons[0] or "no reason given") if reasons else None

@@ -26,6 +26,10 @@ class QueueMissing(TransportError):
         super().__init__(missing(queue, vhost), written=False)
 
 
+class Blocked(TransportError):
+    """The broker lets us in and takes no messages at present."""
+
+
 class Transport(Protocol):
     """A way to the broker, used by one relay.
 

@@ -12,7 +12,7 @@ from stomp.utils import Frame
 
 from app.settings import BrokerSettings
 from app.zocalo.transport import sockets
-from app.zocalo.transport.base import TransportError
+from app.zocalo.transport.base import Blocked, TransportError
 
 EXISTING = "/amq/queue/"  # RabbitMQ's destinations that declare nothing
 
@@ -123,27 +123,28 @@ class StompTransport:
                 reason = "that port speaks TLS: use stomps:// in EM_BROKER__URL"
             reason = reason or f"no answer within {self._settings.connect_timeout:g} s"
             raise TransportError(f"{address.where}: {reason}", written=False)
+        self._try_out(max(1.0, self._settings.connect_timeout - (monotonic() - begun)))
         return True
 
-    def try_out(self) -> None:
-        """Find out whether the broker takes messages at all, by one to a queue that there is not: RabbitMQ confirms it
-        and drops it. Low on memory or disk it does neither, and says nothing.
+    def _try_out(self, timeout: float) -> None:
+        """Make sure that the broker takes messages at all, by two to a queue that there is not.
 
-        Raises:
-            TransportError: it does not.
+        RabbitMQ confirms and drops them. Low on memory or disk it confirms the first message of a connection, and then
+        says nothing.
         """
         if not self._settings.destination.startswith(EXISTING):
             return  # other destinations are made by whoever sends to them first
         try:
-            self._send(f"{EXISTING}synchweb-em.nowhere.{uuid.uuid4()}", "", {})
+            for _ in range(2):
+                self._send(f"{EXISTING}synchweb-em.nowhere.{uuid.uuid4()}", "", {}, timeout)
         except TransportError as error:
-            raise TransportError(f"the broker lets us in, but: {error}", written=False) from error
+            raise Blocked(f"the broker lets us in, but: {error}", written=False) from error
 
     def send(self, body: str, headers: dict[str, str]) -> None:
         """Send with a receipt, which is the only proof that the broker has it."""
-        self._send(self._settings.destination, body, headers)
+        self._send(self._settings.destination, body, headers, self._settings.receipt_timeout)
 
-    def _send(self, destination: str, body: str, headers: dict[str, str]) -> None:
+    def _send(self, destination: str, body: str, headers: dict[str, str], timeout: float) -> None:
         connection, listener = self._connection, self._listener
         if connection is None or listener.trouble is not None:
             raise TransportError(listener.trouble or "not connected", written=False)
@@ -153,10 +154,8 @@ class StompTransport:
         except (StompException, OSError) as error:
             self.close()
             raise TransportError(f"sending failed ({str(error) or type(error).__name__})", written=True) from error
-        if not listener.wait_receipt(receipt, self._settings.receipt_timeout):
-            silence = (
-                f"no receipt within {self._settings.receipt_timeout:g} s, as when the broker is low on memory or disk"
-            )
+        if not listener.wait_receipt(receipt, timeout):
+            silence = f"no receipt within {timeout:.2g} s, as when the broker is low on memory or disk"
             reason = listener.trouble or silence
             self.close()
             raise TransportError(reason, written=True)
