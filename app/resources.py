@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.db import Database
 from app.filesystem.looks import Looks
+from app.recent import Recent
 from app.settings import Settings
 from app.zocalo.queue import Queue
 
@@ -27,6 +28,7 @@ class Resources:
     Args:
         wake: called after a commit that left messages in the outbox.
         queue: what the relay of this process last saw of Zocalo's queue.
+        recent: what was found a moment ago.
     """
 
     settings: Settings
@@ -34,3 +36,8 @@ class Resources:
     looks: Looks
     wake: Callable[[], None] = _nobody
     queue: Callable[[], Queue | None] = _not_seen
+    recent: Recent = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to remember."""
+        object.__setattr__(self, "recent", Recent(self.settings.share_seconds))

@@ -329,6 +329,13 @@ class Settings(BaseSettings):
     timezone: Annotated[str, AfterValidator(_zone)] = Field(
         "Europe/London", description="the zone of ISPyB's local times"
     )
+    share_seconds: float = Field(
+        1.0,
+        ge=0,
+        le=5,
+        description="how long what others have written (a person's rights, a program's results, a run's files) is "
+        "told to further pollers without a look; 0: never",
+    )
     threads: int = Field(40, ge=4, le=500, description="requests handled at once by one worker; the database pool too")
 
     @classmethod

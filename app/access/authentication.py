@@ -42,5 +42,9 @@ def authenticate(resources: Resources, presented: Presented) -> Person:
     if "synchweb" not in modes or presented.bearer is None or settings.auth.jwt_key is None:
         raise tokens.TokenInvalid("Log in first: the request carries no token (Authorization: Bearer …).")
     login = tokens.login_of(presented.bearer, settings.auth.jwt_key)
-    with resources.database.read() as session:
-        return people.get_person(session, settings, login, proposal=presented.proposal)
+
+    def find() -> Person:
+        with resources.database.read() as session:
+            return people.get_person(session, settings, login, proposal=presented.proposal)
+
+    return resources.recent.get(("person", login, presented.proposal), find)

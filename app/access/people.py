@@ -19,6 +19,17 @@ log = logging.getLogger(__name__)
 LOGIN = 45  # characters of Person.login
 
 
+_STAFF = sa.exists().where(
+    UserGroupHasPerson.c.personId == tables.Person.c.personId,
+    UserGroupHasPermission.c.userGroupId == UserGroupHasPerson.c.userGroupId,
+    Permission.c.permissionId == UserGroupHasPermission.c.permissionId,
+    Permission.c.type == sa.bindparam("permission"),
+)
+_PERSON = sa.select(tables.Person.c.personId, tables.Person.c.login, _STAFF.label("staff")).where(
+    tables.Person.c.login == sa.bindparam("login")
+)
+
+
 class PersonUnknown(tokens.TokenInvalid):
     """The token is good, but ISPyB does not know this person."""
 
@@ -29,18 +40,9 @@ def get_person(session: Session, settings: Settings, login: str, *, proposal: st
     Raises:
         PersonUnknown: there is none in ISPyB.
     """
-    table = tables.Person.c
-    staff = sa.exists().where(
-        UserGroupHasPerson.c.personId == table.personId,
-        UserGroupHasPermission.c.userGroupId == UserGroupHasPerson.c.userGroupId,
-        Permission.c.permissionId == UserGroupHasPermission.c.permissionId,
-        Permission.c.type == settings.auth.staff_permission,
-    )
     row = None
     if misfit(login, LOGIN) is None:  # another text would make MariaDB convert the column and leave its index
-        row = session.execute(
-            sa.select(table.personId, table.login, staff.label("staff")).where(table.login == login)
-        ).first()
+        row = session.execute(_PERSON, {"login": login, "permission": settings.auth.staff_permission}).first()
     # ISPyB's collation ignores case and trailing spaces, and must not log anybody in.
     if row is None or row.login != login:
         log.info("a token was refused: the login %r is not in ISPyB's Person", login[:LOGIN])

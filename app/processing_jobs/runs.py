@@ -22,6 +22,33 @@ from app.resources import Resources
 from app.zocalo import outbox
 from app.zocalo.messages import STOP
 
+_RUNS = (
+    sa.select(
+        Proposal.c.proposalCode,
+        Proposal.c.proposalNumber,
+        ProcessingJob.c.processingJobId,
+        ProcessingJob.c.recordTimestamp,
+        AutoProcProgram.c.autoProcProgramId,
+        AutoProcProgram.c.processingStatus,
+        AutoProcProgram.c.processingStartTime,
+        AutoProcProgram.c.processingEndTime,
+        stop_request.c.asked_by,
+        stop_request.c.asked_at,
+        launch.c.seen_running_at,
+        local_now().label("now"),
+        utc_now().label("utc"),
+    )
+    .select_from(
+        data_collections.WITH_VISIT.outerjoin(
+            ProcessingJob, ProcessingJob.c.dataCollectionId == DataCollection.c.dataCollectionId
+        )
+        .outerjoin(AutoProcProgram, AutoProcProgram.c.processingJobId == ProcessingJob.c.processingJobId)
+        .outerjoin(stop_request, stop_request.c.job_id == ProcessingJob.c.processingJobId)
+        .outerjoin(launch, launch.c.job_id == ProcessingJob.c.processingJobId)
+    )
+    .where(DataCollection.c.dataCollectionId == sa.bindparam("dcid"))
+)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -70,34 +97,8 @@ def list_runs(resources: Resources, person: Person, dcid: int) -> list[Run]:
 
 
 def _rows(session: Session, resources: Resources, person: Person, dcid: int) -> list[sa.Row[Any]]:
-    program = AutoProcProgram.c
-    statement = (
-        sa.select(
-            Proposal.c.proposalCode,
-            Proposal.c.proposalNumber,
-            ProcessingJob.c.processingJobId,
-            ProcessingJob.c.recordTimestamp,
-            program.autoProcProgramId,
-            program.processingStatus,
-            program.processingStartTime,
-            program.processingEndTime,
-            stop_request.c.asked_by,
-            stop_request.c.asked_at,
-            launch.c.seen_running_at,
-            local_now().label("now"),
-            utc_now().label("utc"),
-        )
-        .select_from(
-            data_collections.WITH_VISIT.outerjoin(
-                ProcessingJob, ProcessingJob.c.dataCollectionId == DataCollection.c.dataCollectionId
-            )
-            .outerjoin(AutoProcProgram, program.processingJobId == ProcessingJob.c.processingJobId)
-            .outerjoin(stop_request, stop_request.c.job_id == ProcessingJob.c.processingJobId)
-            .outerjoin(launch, launch.c.job_id == ProcessingJob.c.processingJobId)
-        )
-        .where(DataCollection.c.dataCollectionId == dcid)
-    )
-    rows = policy.list_visible(session, resources.settings, person, statement, data_collections.missing(dcid))
+    missing = data_collections.missing(dcid)
+    rows = policy.list_visible(session, resources.settings, person, _RUNS, missing, {"dcid": dcid})
     # A data collection has tens of runs: to sort them here spares the database a sort of joined rows.
     runs = [row for row in rows if row.processingJobId is not None]
     return sorted(runs, key=lambda row: (row.processingJobId, row.autoProcProgramId or 0))

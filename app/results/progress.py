@@ -170,6 +170,12 @@ def find_progress(resources: Resources, person: Person, program_ids: Sequence[in
     if not program_ids:
         return {}
     assert len(program_ids) <= MOST_PROGRAMS
+    # The person is a part of what is asked: what was found for others is not told.
+    asked = ("progress", person, tuple(program_ids))
+    return resources.recent.get(asked, lambda: _find_progress(resources, person, program_ids))
+
+
+def _find_progress(resources: Resources, person: Person, program_ids: Sequence[int]) -> dict[int, Progress]:
     memory = _memories.setdefault(resources.database, Memory())
     known, settled = memory.recall(program_ids)
     may_see = policy.visible(person, resources.settings)

@@ -43,6 +43,7 @@ class Demo(NamedTuple):
 def demo(tmp_path: Path) -> Iterator[Demo]:
     """A program with three images."""
     settings = Settings(
+        share_seconds=0,
         database=DatabaseSettings(url=f"sqlite:///{tmp_path}/em.sqlite"),
         visit_directory=f"{tmp_path}/dls/{{beamline}}/data/{{year}}/{{visit}}",
     )

@@ -171,6 +171,7 @@ def follow(resources: Resources, runs: Sequence[Run], clock: Clock, seed: int, s
 def resources(tmp_path: Path) -> Iterator[Resources]:
     """On SQLite."""
     settings = Settings(
+        share_seconds=0,
         database=DatabaseSettings(url=f"sqlite:///{tmp_path}/em.sqlite"),
         visit_directory=f"{tmp_path}/dls/{{beamline}}/data/{{year}}/{{visit}}",
     )
