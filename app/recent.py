@@ -15,13 +15,16 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MOST = 10_000  # answers; when there are more, all are forgotten
+PATIENCE = 2.0  # seconds to wait for somebody else's look before one looks oneself
 
 
 class Recent:
     """Answers by what was asked. Whose rights an answer depends on has to be a part of that.
 
+    Of those who ask at once, one looks and the others wait for it, though not for long.
+
     Args:
-        seconds: how long an answer serves; 0 for never again.
+        seconds: how long an answer serves, counted from when it was found; 0 for never again.
     """
 
     def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,19 +32,37 @@ class Recent:
         self._clock = clock
         self._lock = threading.Lock()
         self._found: dict[Hashable, tuple[float, Any]] = {}
+        self._looking: dict[Hashable, threading.Lock] = {}
 
     def get(self, asked: Hashable, find: Callable[[], T]) -> T:
         """What was found for this a moment ago, or what ``find`` finds now; what it raises is not kept."""
         if not self._seconds:
             return find()
-        now = self._clock()
-        known = self._found.get(asked)
-        if known is not None and now - known[0] < self._seconds:
-            answer: T = known[1]
+        if (known := self._known(asked)) is not None:
+            fresh: T = known[1]
+            return fresh
+        with self._lock:
+            looking = self._looking.setdefault(asked, threading.Lock())
+        mine = looking.acquire(timeout=PATIENCE)
+        try:
+            if (known := self._known(asked)) is not None:
+                found: T = known[1]
+                return found
+            answer = find()
+            self._keep(asked, answer)
             return answer
-        answer = find()
+        finally:
+            if mine:
+                with self._lock:
+                    self._looking.pop(asked, None)
+                looking.release()
+
+    def _known(self, asked: Hashable) -> tuple[float, Any] | None:
+        known = self._found.get(asked)
+        return known if known is not None and self._clock() - known[0] < self._seconds else None
+
+    def _keep(self, asked: Hashable, answer: object) -> None:
         with self._lock:
             if len(self._found) >= MOST:
                 self._found.clear()
-            self._found[asked] = (now, answer)
-        return answer
+            self._found[asked] = (self._clock(), answer)

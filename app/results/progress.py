@@ -29,6 +29,7 @@ MOST_PROGRAMS = 500
 NUMBERS = 2**24  # more than any imageNumber
 MOST_REMEMBERED = 10_000  # programs
 SETTLES = 60.0  # seconds; by then rows with lower ids than one that was seen are committed too, or never will be
+STILL_COMING = 5_000  # rows of a whole facility in many minutes; what is that late is read when all is read anew
 FORGOTTEN = 3600.0  # seconds; then all rows are read anew, for some may have been deleted or changed
 
 
@@ -191,6 +192,8 @@ def _find_progress(resources: Resources, person: Person, program_ids: Sequence[i
             else:
                 rows[row.program_id][row.kind] = row
     # What is remembered was read for others. It is this statement that says what this person may see.
+    # Before any id has settled: rows far below the newest are there, but for one of a transaction that is still open.
+    settled = settled or {kind: max(0, last - STILL_COMING) for kind, last in seen.items()}
     now_known = {program_id: known[program_id].after(rows[program_id], settled) for program_id in visible}
     memory.keep(now_known, seen)
     found = {program_id: one.progress() for program_id, one in now_known.items()}

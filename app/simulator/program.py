@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.db import Database, local_now
-from app.ispyb.tables import AutoProcProgram, MotionCorrection, Movie, ParticlePicker, inserted_id
+from app.ispyb.tables import AutoProcProgram, inserted_id
 from app.simulator import rows
 from app.simulator.project import Task
 from app.simulator.relion import STARTED, Outcome
@@ -73,19 +73,13 @@ class Program:
 
     def processed(self) -> Mapping[str, int]:
         """The movies whose results are written, by full path, and how many particles were picked in each."""
-
-        def look(session: Session) -> Mapping[str, int]:
-            return {row.movieFullPath: row.numberOfParticles or 0 for row in session.execute(self._movies())}
-
-        return self._read(look)
+        return self._read(lambda session: rows.processed(session, self._id))
 
     def add(self, result: Result, message: str) -> None:
         """Write one movie's results, and move the program's end as a heart-beat."""
 
         def work(session: Session) -> None:
-            # After a commit whose answer was lost, the rows are there.
-            if session.execute(self._movies().where(Movie.c.movieFullPath == str(result.movie))).first() is None:
-                rows.insert(session, self._task.dcid, self._id, result)
+            rows.insert(session, self._task.dcid, self._id, result)
             self._update(session, message)
 
         self._write(work)
@@ -116,13 +110,4 @@ class Program:
             sa.update(AutoProcProgram)
             .where(program.autoProcProgramId == self._id, program.processingStatus.is_(None))
             .values(processingMessage=message[:80], processingEndTime=local_now(), **values)
-        )
-
-    def _movies(self) -> sa.Select[str, int]:
-        correction = MotionCorrection.c
-        return (
-            sa.select(Movie.c.movieFullPath, ParticlePicker.c.numberOfParticles)
-            .join(MotionCorrection, correction.movieId == Movie.c.movieId)
-            .outerjoin(ParticlePicker, ParticlePicker.c.firstMotionCorrectionId == correction.motionCorrectionId)
-            .where(correction.autoProcProgramId == self._id)
         )

@@ -23,8 +23,18 @@ from app.simulator.classes import SYMMETRY, Classification, ParticleClass
 from app.simulator.results import Ctf, Particles, Result
 
 
+def processed(session: Session, program_id: int) -> dict[str, int]:
+    """The movies whose results a program has written, by full path, and how many particles were picked in each."""
+    return {row.movieFullPath: row.numberOfParticles or 0 for row in session.execute(_movies(program_id))}
+
+
 def insert(session: Session, dcid: int, program_id: int, result: Result) -> None:
-    """All rows of one movie, and of the batch that it filled."""
+    """All rows of one movie, and of the batch that it filled; nothing if they are there.
+
+    After a commit whose answer was lost they are.
+    """
+    if session.execute(_movies(program_id).where(Movie.c.movieFullPath == str(result.movie))).first() is not None:
+        return
     correction = _motion(session, dcid, program_id, result)
     _ctf(session, program_id, correction, result.ctf)
     if result.particles is not None:
@@ -33,6 +43,16 @@ def insert(session: Session, dcid: int, program_id: int, result: Result) -> None
             _classification(session, program_id, picker, classification)
     for attachment in result.attachments:
         _attachment(session, program_id, attachment)
+
+
+def _movies(program_id: int) -> sa.Select[str, int]:
+    correction = MotionCorrection.c
+    return (
+        sa.select(Movie.c.movieFullPath, ParticlePicker.c.numberOfParticles)
+        .join(MotionCorrection, correction.movieId == Movie.c.movieId)
+        .outerjoin(ParticlePicker, ParticlePicker.c.firstMotionCorrectionId == correction.motionCorrectionId)
+        .where(correction.autoProcProgramId == program_id)
+    )
 
 
 def _motion(session: Session, dcid: int, program_id: int, result: Result) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -67,3 +69,57 @@ def test_there_are_never_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
         shared.get(number, lambda: None)
 
     assert len(shared._found) <= 10
+
+
+def test_of_those_who_ask_at_once_one_looks() -> None:
+    shared, begun, may_end, looks = Recent(1.0), threading.Event(), threading.Event(), []
+
+    def slow() -> str:
+        looks.append(1)
+        begun.set()
+        assert may_end.wait(10)
+        return "found"
+
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(shared.get, "a", slow)
+        assert begun.wait(10)
+        others = [pool.submit(shared.get, "a", slow) for _ in range(7)]
+        another = pool.submit(shared.get, "b", lambda: "at once").result(10)
+        may_end.set()
+        answers = [first.result(10), *(other.result(10) for other in others)]
+
+    assert answers == ["found"] * 8
+    assert another == "at once"
+    assert len(looks) == 1
+
+
+def test_nobody_waits_long_for_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "PATIENCE", 0.05)
+    shared, begun, may_end = Recent(1.0), threading.Event(), threading.Event()
+
+    def hangs() -> str:
+        begun.set()
+        assert may_end.wait(10)
+        return "late"
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(shared.get, "a", hangs)
+        assert begun.wait(10)
+        answer = pool.submit(shared.get, "a", lambda: "mine").result(10)
+        may_end.set()
+        late = first.result(10)
+
+    assert (answer, late) == ("mine", "late")
+
+
+def test_who_looked_in_vain_keeps_nobody_from_looking() -> None:
+    shared = Recent(1.0, clock=Clock())
+
+    def fails() -> int:
+        raise LookupError
+
+    for _ in range(3):
+        with pytest.raises(LookupError):
+            shared.get("a", fails)
+
+    assert shared._looking == {}
