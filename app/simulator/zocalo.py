@@ -16,7 +16,7 @@ from typing import TextIO
 
 import sqlalchemy as sa
 
-from app.data_collections.rules import VISIT_IN_PATH, results_directory, working_directory
+from app.data_collections.rules import results_directory, stop_file, working_directory
 from app.db import Database
 from app.ispyb.tables import DataCollection, ProcessingJob, ProcessingJobParameter
 from app.settings import Settings
@@ -165,7 +165,7 @@ class SimulatedZocalo:
             file_template=row.fileTemplate,
             results_directory=results,
             working_directory=working,
-            stop_file=stop_file(images, order.job_id),
+            stop_file=_stop_file(images, order.job_id),
             parameters={key: value or "" for key, value in parameters if key},
         )
 
@@ -181,7 +181,7 @@ class SimulatedZocalo:
             with self._database.read() as session:
                 return session.execute(statement).scalar_one_or_none()
 
-        path = stop_file(patiently(look, self._wait) or "", order.job_id)
+        path = _stop_file(patiently(look, self._wait) or "", order.job_id)
         try:
             path.parent.mkdir(exist_ok=True)
             path.touch()
@@ -270,16 +270,11 @@ def parse(message: Path) -> Message:
     return StartJob(job_id, guid)
 
 
-def stop_file(image_directory: str, job_id: int) -> Path:
-    """Named by job, so that it can be made before a run has a directory, and for jobs from elsewhere.
-
-    Raises:
-        Rejected: the images are in no visit's directory.
-    """
-    match = VISIT_IN_PATH.search(image_directory)
-    if match is None:
+def _stop_file(image_directory: str, job_id: int) -> Path:
+    path = stop_file(image_directory, job_id)
+    if path is None:
         raise Rejected(f"job {job_id} is not in ISPyB, or its images are in no visit's directory")
-    return Path(match[1]) / "tmp" / f"relion-stop-{job_id}"
+    return path
 
 
 def _messages(folder: Path) -> list[Path]:

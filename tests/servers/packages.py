@@ -44,9 +44,11 @@ RABBITMQ = Package("rabbitmq-server", ("/usr/lib/rabbitmq/bin/rabbitmq-server", 
 NGINX = Package("nginx", ("nginx",))
 APACHE = Package("apache2-bin", ("apache2",))  # the server alone: nothing is configured, and no service comes with it
 ACTIVEMQ = Package("activemq", ("/usr/share/activemq/bin/activemq.jar", "java"))
+WRK = Package("wrk", ("wrk",))
 SERVERS = (MARIADB, RABBITMQ)
 PROXIES = (NGINX, APACHE)  # only the tests of deploy/proxy need them
 OTHER_BROKERS = (ACTIVEMQ,)  # only tests/system/test_brokers.py needs it
+LOAD = (WRK,)  # only the bench needs it
 EVERYTHING = SERVERS + PROXIES + OTHER_BROKERS
 
 

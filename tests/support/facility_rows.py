@@ -231,7 +231,7 @@ def _collections(sizes: Sizes, dls: str) -> Iterator[Rows]:
     )
 
 
-_RECORDED = "'2016-01-01' + INTERVAL n * 10 MINUTE"
+_RECORDED = "'2016-01-01' + INTERVAL n * 2 MINUTE"
 
 
 def _jobs(sizes: Sizes) -> Iterator[Rows]:
