@@ -1,12 +1,13 @@
 # run: the demo on http://127.0.0.1:$(PORT), its data in $(VAR)     test: all tests     check: all that needs no servers
-# soak: the long rounds     openapi: write openapi.json     clean: forget environment and demo data
+# soak: the long rounds     bench: how fast it is, in ten minutes     bench-full: in three sizes, within an hour
+# openapi: write openapi.json     clean: forget environment and demo data
 PYTHON ?= python3
 PORT ?= 8000
 VAR ?= var
 WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: run test check format soak openapi clean
+.PHONY: run test check format soak bench bench-full openapi clean
 
 run: .venv/run
 	$(BIN)/synchweb-em demo --port $(PORT) --var "$(VAR)"
@@ -28,6 +29,12 @@ format: .venv/dev
 
 soak: .venv/dev
 	SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/system tests/synchweb/test_races.py
+
+bench: .venv/dev
+	$(BIN)/python -m tests.bench $(BENCH)
+
+bench-full: .venv/dev
+	$(BIN)/python -m tests.bench --full $(BENCH)
 
 openapi: .venv/run
 	$(BIN)/synchweb-em openapi > openapi.json
