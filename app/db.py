@@ -18,12 +18,14 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from pymysql.constants import SERVER_STATUS
 from sqlalchemy import event
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql.functions import GenericFunction
 
 from app import metrics
@@ -137,20 +139,30 @@ class Database:
     def _transaction(self, session: Session) -> Iterator[None]:
         """Commit what is done within, or roll it back."""
         connection = session.connection(execution_options={"writes": True})
+        raw = connection.connection
         if not self.is_sqlite:
             connection.exec_driver_sql("START TRANSACTION")
         try:
             yield
             session.commit()
         except BaseException:
-            # SQLAlchemy's own would not be sent on a connection that commits by itself.
+            # SQLAlchemy's own would not be sent on a connection that commits by itself, nor after a failed commit.
             if not self.is_sqlite and not connection.invalidated:
-                connection.exec_driver_sql("ROLLBACK")
+                _roll_back(raw)
             raise
 
     def dispose(self) -> None:
         """Close the pool's connections."""
         self.engine.dispose()
+
+
+def _roll_back(connection: PoolProxiedConnection) -> None:
+    """End a connection's transaction without its work; a connection that cannot do so is thrown away."""
+    try:
+        connection.rollback()
+    except Exception as error:
+        log.warning("a connection to the database could not roll back: %s", error)
+        connection.invalidate(error)
 
 
 class _LockLost(Exception):
@@ -225,11 +237,18 @@ def _mariadb(settings: Settings, pool_size: int) -> sa.Engine:
 
 
 def _check_the_idle(engine: sa.Engine) -> None:
-    """A server that was restarted costs a ping, not a failed request; but not a ping for each of many requests."""
+    """A server that was restarted costs a ping, not a failed request; but not a ping for each of many requests.
+
+    Who used a connection within the last second may still meet one that has just died: that is one 503.
+    """
 
     @event.listens_for(engine, "checkin")
-    def note(_connection: Any, record: Any) -> None:
+    def note(connection: Any, record: Any) -> None:
         record.info[CHECKED_IN] = time.monotonic()
+        # Whatever it was that left it open, the next to write must not commit it: the pool itself ends none here.
+        if connection is not None and connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
+            log.error("a connection came back within a transaction, which is rolled back")
+            connection.rollback()
 
     @event.listens_for(engine, "checkout")
     def check(connection: Any, record: Any, _proxy: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from app.filesystem.looks import Looks
 from app.http import health
 from app.http.faces import Faces
 from app.http.middleware import BoundedBody, RequestContext
+from app.http.polls import Changes, Polls
 from app.http.problems import NATIVE, Problem
 from app.http.schemas import PREFIX
 from app.ispyb import sandbox
@@ -71,8 +73,7 @@ LOGINS = {
 class Background:
     """What works beside the requests: the relay, and the repetition of stops."""
 
-    def __init__(self, settings: Settings, database: Database, looks: Looks) -> None:
-        watch = QueueWatch(settings.broker)
+    def __init__(self, settings: Settings, database: Database, looks: Looks, watch: QueueWatch) -> None:
         self.relay = Relay(database, transport.create(settings.broker), settings.relay, watch)
         self.resources = Resources(settings, database, looks, self.relay.wake, lambda: watch.queue)
         self._ending = threading.Event()
@@ -109,12 +110,14 @@ def create_app(settings: Settings) -> FastAPI:
     with_relay = settings.relay.enabled
     database = Database(settings)
     looks = Looks(threads=settings.files.threads, deadline=settings.files.deadline)
-    background = Background(settings, database, looks)
+    watch = QueueWatch(settings.broker)
+    background = Background(settings, database, looks, watch)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
         log.info("people are known by: %s", ", ".join(settings.auth.modes))
+        watch.start()
         if with_relay:
             background.start()
         demo = _demo(settings, database) if with_relay and settings.broker.is_embedded else []
@@ -125,6 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
             player.stop()
         if with_relay:
             background.stop()
+        watch.stop()
         database.dispose()
 
     app = FastAPI(
@@ -137,7 +141,10 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # an address with a slash too many is not there, and tells nobody where to go instead
     )
-    app.state.resources = background.resources if with_relay else Resources(settings, database, looks)
+    app.state.resources = (
+        background.resources if with_relay else Resources(settings, database, looks, queue=lambda: watch.queue)
+    )
+    app.state.watch = watch
     app.state.relay = background.relay if with_relay else None
     api = APIRouter(prefix=PREFIX)
     api.include_router(visits.router)
@@ -149,6 +156,8 @@ def create_app(settings: Settings) -> FastAPI:
     faces = Faces(NATIVE, {f"{SYNCHWEB}/": synchweb_errors.FACE, f"{PREFIX}/": NATIVE})
     faces.install(app)
     app.add_middleware(BoundedBody, faces=faces)
+    changes = Changes(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))  # 'serve' gives its workers a folder
+    app.add_middleware(Polls, seconds=settings.share_seconds, changes=changes)
     app.add_middleware(RequestContext, faces=faces)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app
@@ -253,4 +262,6 @@ def create_relay(settings: Settings) -> tuple[Background, Callable[[], None]]:
     """A relay on its own, and what closes its connections."""
     database = Database(settings, pool_size=4)
     looks = Looks(threads=settings.files.threads, deadline=settings.files.deadline)
-    return Background(settings, database, looks), database.dispose
+    watch = QueueWatch(settings.broker)
+    watch.start()
+    return Background(settings, database, looks, watch), database.dispose

@@ -14,7 +14,9 @@ sends = Counter(
     "em_messages_total", "Messages for Zocalo, by kind and by whether the broker confirmed.", ["kind", "outcome"]
 )
 broker_connected = Gauge(
-    "em_broker_connected", "1 while the relay is connected to the broker.", multiprocess_mode="mostrecent"
+    "em_broker_connected",
+    "1 while the relay can send: connected, and nothing known that keeps messages from arriving.",
+    multiprocess_mode="mostrecent",
 )
 queue_exists = Gauge(
     "em_queue_exists",

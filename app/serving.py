@@ -48,7 +48,7 @@ def serve(arguments: argparse.Namespace) -> int:
     _require_port(arguments.host, arguments.port)
     if arguments.workers == 1:
         return _listen(loaded, arguments.host, arguments.port)
-    with tempfile.TemporaryDirectory(prefix="synchweb-em-metrics-") as folder:
+    with tempfile.TemporaryDirectory(prefix="synchweb-em-workers-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         uvicorn.run(
             "app.serving:worker",

@@ -142,7 +142,9 @@ class BrokerSettings(Group):
         description="where messages go: /amq/queue/… on RabbitMQ (over AMQP that queue itself), /queue/… on ActiveMQ",
     )
     ca_file: Annotated[Path | None, AfterValidator(_certificates)] = Field(
-        None, description="file of the authorities to trust for stomps:// and amqps://; default: those of the system"
+        None,
+        description="file of the authorities to trust for stomps://, amqps:// and an https:// management API; default: "
+        "those of the system",
     )
     management_url: SecretStr | None = Field(
         None, description="http://user:password@host:15672 of RabbitMQ's management API, to check that the queue exists"

@@ -21,6 +21,7 @@ from app.errors import Unavailable
 from app.resources import Resources
 from app.zocalo import outbox
 from app.zocalo.relay import Relay
+from app.zocalo.watch import QueueWatch
 
 NO_RELAY = "not used: this process has no relay"
 
@@ -95,14 +96,14 @@ def _ready(state: Any) -> Ready:
         status, database = "not-ready", "The tables are not as they should be: run 'synchweb-em doctor'."
     relay: Relay | None = state.relay
     trouble = None if relay is None else relay.trouble
-    queue = None if relay is None else relay.watch.queue
+    queue = state.watch.queue
     if status == "ready" and (trouble is not None or (queue is not None and queue.trouble is not None)):
         status = "degraded"
     return Ready(
         status=status,
         database=database,
         broker=NO_RELAY if relay is None else trouble or "connected",
-        queue=_told(relay),
+        queue=_told(state.watch),
         consumers=None if queue is None else queue.consumers,
         deadLetters=None if queue is None else queue.dead_letters,
         messagesWaiting=count,
@@ -110,14 +111,13 @@ def _ready(state: Any) -> Ready:
     )
 
 
-def _told(relay: Relay | None) -> str:
-    """What is known of the queue."""
-    if relay is None:
-        return NO_RELAY
-    queue, unknown = relay.watch.queue, relay.watch.unknown
+def _told(watch: QueueWatch) -> str:
+    """What is known of the queue, and why no more is."""
+    queue, unknown = watch.queue, watch.unknown
     if queue is None:
         return unknown or "embedded"
-    return " ".join(filter(None, [f"{queue.told}.", queue.rejected and f"Besides, {queue.rejected}."]))
+    sentences = (f"{queue.told}.", queue.rejected and f"Besides, {queue.rejected}.", unknown and f"Now {unknown}.")
+    return " ".join(filter(None, sentences))
 
 
 def _metrics(state: Any) -> bytes:

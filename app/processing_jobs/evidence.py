@@ -15,7 +15,7 @@ from app.filesystem.looks import NoAnswer
 from app.filesystem.sentinel import SentinelLook
 from app.processing_jobs import repository
 from app.processing_jobs.repository import Job
-from app.processing_jobs.rules import Facts, State, status
+from app.processing_jobs.rules import Facts, Program, State, status, stopped_before_it_began
 from app.resources import Resources
 from app.visits.rules import Visit
 
@@ -48,7 +48,7 @@ def list_jobs_of_collection(session: Session, resources: Resources, dcid: int) -
 
 
 def _with_results(session: Session, resources: Resources, jobs: Sequence[Job]) -> list[Job]:
-    open_programs = {job.facts.job_id: [program.program_id for program in job.facts.open] for job in jobs}
+    open_programs = {job.facts.job_id: [program.program_id for program in _worth_reading(job.facts)] for job in jobs}
     wanted = [program_id for found in open_programs.values() for program_id in found]
     now = jobs[0].facts.now if jobs else None
     newest = {} if now is None else repository.find_last_results(session, resources.settings, wanted, now)
@@ -57,6 +57,11 @@ def _with_results(session: Session, resources: Resources, jobs: Sequence[Job]) -
         times = [newest[program_id] for program_id in open_programs[job.facts.job_id] if program_id in newest]
         out.append(replace(job, facts=replace(job.facts, last_result=max(times, default=None))))
     return out
+
+
+def _worth_reading(facts: Facts) -> Sequence[Program]:
+    """The programs whose newest result says something about the job's state."""
+    return facts.primary if stopped_before_it_began(facts) else facts.open
 
 
 def look(resources: Resources, jobs: Sequence[Job], visit: Visit) -> dict[int, Seen]:

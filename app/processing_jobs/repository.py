@@ -411,7 +411,9 @@ def upsert_stop(
 
 
 def find_later_job(session: Session, job: Facts, recipes: Sequence[str], *, besides: int | None) -> int | None:
-    """The newest job of the same data collection that came after this one.
+    """The newest job of the same data collection that came after this one, and whose start has left or will.
+
+    Of ours that is known; others' starts left when they were made.
 
     Args:
         besides: a job that does not count, for it is only being launched.
@@ -420,6 +422,10 @@ def find_later_job(session: Session, job: Facts, recipes: Sequence[str], *, besi
         ProcessingJob.c.dataCollectionId == job.dcid,
         ProcessingJob.c.processingJobId > job.job_id,
         ProcessingJob.c.recipe.in_(recipes),
+        sa.or_(
+            ~sa.exists().where(launch.c.job_id == ProcessingJob.c.processingJobId),
+            outbox.may_have_left(ProcessingJob.c.processingJobId),
+        ),
     )
     if besides is not None:
         statement = statement.where(ProcessingJob.c.processingJobId != besides)

@@ -65,6 +65,9 @@ def resend(resources: Resources, person: Person, job_id: int, reason: str) -> No
         ]
         if others:
             raise _refusal(facts, f"job {others[0]} waits or runs on its data collection {dcid}. Stop that first.")
+        recipes = settings.broker.recipes
+        if not settings.stop.by_job and repository.find_later_job(session, facts, recipes, besides=None) is not None:
+            raise _refusal(facts, "a later job was launched, and Zocalo's recipe here stops whichever run is newest.")
         assert facts.launch is not None
         outbox.enqueue(session, dcid, StartJob(job_id, facts.launch.guid), person.login, reason=reason)
 
@@ -82,6 +85,11 @@ def _get_resendable(session: Session, resources: Resources, job_id: int, seen: S
         raise _refusal(facts, "it was launched elsewhere, and what was sent for it is not known here.")
     if judged.state is not State.SUBMITTED:
         raise _refusal(facts, f"it is {judged.state}, and only a job that nobody picked up can be. {judged.reason}")
+    if facts.unknown is not None:
+        raise _refusal(facts, f"whether it runs cannot be seen, for its files do not answer ({facts.unknown}).")
+    queue = resources.queue()
+    if queue is not None and queue.consumers == 0:
+        raise _refusal(facts, f"{queue.trouble}, and its message is most likely one of them.")
     sent_at = facts.start.sent_at or facts.recorded
     if facts.now - sent_at < facts.limits.warn_pickup:
         seconds = (sent_at + facts.limits.warn_pickup - facts.now).total_seconds()

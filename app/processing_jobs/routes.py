@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, status
+from fastapi import APIRouter, Depends, Header, Query, status
 
 from app.access.identity import Person
 from app.data_collections.movies import MoviesRequest
 from app.http.dependencies import PersonDep, ResourcesDep
+from app.http.polls import polled
 from app.http.problems import responses
 from app.http.schemas import PREFIX, Dcid, JobId, Limit, Page, PageNumber, VisitText
 from app.processing_jobs import idempotency, launching, relion, resending, stopping, watching
@@ -107,6 +108,7 @@ def launch(
     summary="A data collection with its latest RELION job",
     responses=responses(403, 404),
     tags=["data collections"],
+    dependencies=[Depends(polled)],
 )
 def get_data_collection(dcid: Dcid, resources: ResourcesDep, person: PersonDep) -> DataCollectionWithJobBody:
     """As ISPyB has it."""
@@ -148,6 +150,7 @@ def launch_collection(
     summary="A data collection's RELION jobs, newest first",
     responses=responses(403, 404),
     tags=["data collections"],
+    dependencies=[Depends(polled)],
 )
 def list_processing_jobs(
     dcid: Dcid, resources: ResourcesDep, person: PersonDep, limit: Limit = 50, page: PageNumber = 1
@@ -163,6 +166,7 @@ def list_processing_jobs(
     summary="What became of a job",
     responses=responses(403, 404),
     tags=["processing jobs"],
+    dependencies=[Depends(polled)],
 )
 def get_processing_job(jobId: JobId, resources: ResourcesDep, person: PersonDep) -> JobBody:  # noqa: N803
     """Its state, one sentence saying why, and the evidence: programs, sentinels, message delivery, stop request."""

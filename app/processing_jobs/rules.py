@@ -229,7 +229,19 @@ def _state(facts: Facts) -> tuple[State, str]:
     return State.SUBMITTED, "Zocalo has been told; nothing has picked it up yet."
 
 
+def stopped_before_it_began(facts: Facts) -> bool:
+    """Whether the job was asked to stop before any of its programs began, so that a success may be none.
+
+    RELION's wrapper of python-relion 0.13.16 that finds its stop file at once leaves, and reports success.
+    """
+    asked_at = None if facts.stop is None else facts.stop.asked_at
+    starts = [program.start for program in facts.primary if program.start is not None]
+    return facts.ended and asked_at is not None and bool(starts) and all(start > asked_at for start in starts)
+
+
 def _outcome(facts: Facts) -> tuple[State, str]:
+    if facts.stop is not None and facts.last_result is None and stopped_before_it_began(facts):
+        return State.STOPPED, f"Stopped by {facts.stop.asked_by} before it began; it has found nothing."
     if any(program.status for program in facts.primary):
         return State.SUCCEEDED, "RELION has finished."
     message = next((program.message for program in reversed(facts.primary) if program.message), None)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
 from app.processing_jobs.runs import Run
 from app.results.progress import Progress
 from app.synchweb.results import time_text
@@ -39,6 +43,15 @@ def row(run: Run, progress: Progress | None) -> dict[str, str | None]:
         "fetchTime": time_text(run.now),
         "processingStatusDescription": status_word(run),
     }
+
+
+def etag(total: int, rows: Sequence[Mapping[str, str | None]]) -> str:
+    """What changes with the list, but not with the time at which it is read.
+
+    The frontend reads a job's panels again whenever ``fetchTime`` changes: it should not where nothing has.
+    """
+    told = [{name: text for name, text in one.items() if name != "fetchTime"} for one in rows]
+    return f'W/"{hashlib.sha256(json.dumps([total, told]).encode()).hexdigest()[:24]}"'
 
 
 def _number(number: int | None) -> str:

@@ -9,6 +9,7 @@ import httpx
 
 from app.settings import BrokerSettings
 from app.zocalo.queue import CannotLook, Queue, low, missing
+from app.zocalo.transport import sockets
 
 TIMEOUT = 2.0  # seconds
 CLASSIC = ("x-queue-type", "classic")  # the same as no type at all
@@ -26,11 +27,14 @@ def look(settings: BrokerSettings) -> Queue:
     url = _url(settings.management_url.get_secret_value())
     where = url.netloc.decode()
     try:
-        with httpx.Client(auth=(url.username, url.password), timeout=TIMEOUT, trust_env=False) as client:
+        trusted = sockets.context(settings.ca_file) if url.scheme == "https" else False
+        with httpx.Client(
+            auth=(url.username, url.password), timeout=TIMEOUT, trust_env=False, verify=trusted
+        ) as client:
             api = _Api(client, url)
             found = api.get(f"queues/{_quoted(vhost)}/{_quoted(name)}")
             if found is None:
-                return Queue(name, vhost, missing(name, vhost), dead_letter_queue=settings.dead_letters)
+                return Queue(name, vhost, missing(name, vhost), exists=False, dead_letter_queue=settings.dead_letters)
             if found.get("name") != name:
                 raise CannotLook(
                     f"{where} does not answer as RabbitMQ's management API does; check EM_BROKER__MANAGEMENT_URL"

@@ -195,6 +195,15 @@ def mark_failed(session: Session, message: Claimed, error: str, *, pause: float,
     session.execute(sa.update(outbox).where(still_mine).values(values))
 
 
+def may_have_left(job_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """A condition: a start of this job was tried, or will be."""
+    return sa.exists().where(
+        outbox.c.job_id == job_id,
+        outbox.c.kind == START,
+        sa.or_(outbox.c.attempted_at.is_not(None), outbox.c.open == 1),
+    )
+
+
 def note_trouble(session: Session, error: str) -> None:
     """Say on every waiting message why it waits."""
     session.execute(

@@ -11,6 +11,7 @@ class Queue:
 
     Args:
         name: without what STOMP puts before it.
+        exists: whether it is there at all.
         obstacle: why a message would not arrive: the queue is missing, or cannot be sent to, or the broker takes none.
         consumers: how many listen; ``None`` if that is unknown.
         waiting: how many messages nobody has taken yet.
@@ -21,6 +22,7 @@ class Queue:
     name: str
     vhost: str
     obstacle: str | None = None
+    exists: bool = True
     consumers: int | None = None
     waiting: int | None = None
     dead_letter_queue: str | None = None

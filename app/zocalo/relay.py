@@ -32,7 +32,7 @@ class Relay:
 
     Attributes:
         trouble: why nothing can be sent at present.
-        watch: what is known of the queue; without one it is never looked at.
+        watch: what is known of the queue, by whoever looks at it; without one nobody does.
     """
 
     def __init__(
@@ -90,7 +90,8 @@ class Relay:
         """Be connected, and know of nothing that keeps messages from arriving. Before any claim, so that what waits can
         still be cancelled in place.
         """
-        queue = self.watch.look(now=self._transport.connect())
+        new = self._transport.connect()
+        queue = self.watch.look(now=True) if new else self.watch.queue
         if queue is not None and queue.obstacle is not None:
             raise TransportError(queue.obstacle, written=False)
 
@@ -106,7 +107,7 @@ class Relay:
 
     def _deliver(self, message: Claimed, claimed: float) -> None:
         try:
-            self._transport.connect()
+            self._be_ready()
             if time.monotonic() - claimed + self._transport.patience > self._settings.claim_seconds:
                 raise TransportError("the claim is too old to send", written=False)  # another relay may have it soon
             self._transport.send(message.body, headers(message.login, message.message_id))

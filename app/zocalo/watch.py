@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import Callable
 from time import monotonic
 
@@ -34,26 +35,53 @@ def look(settings: BrokerSettings) -> Queue | None:
 
 
 class QueueWatch:
-    """Remembers the last look, and makes the next when it is due.
+    """Looks at the queue in a thread of its own, and remembers what it saw last.
 
-    A queue that was seen to be missing counts as missing until a look finds it: while none can be made, sending might
-    lose messages.
+    A queue that was seen to be missing counts as missing until a look finds it, where sending meanwhile would lose
+    messages: over STOMP.
+
+    Attributes:
+        queue: what was seen; ``None`` if nothing is known.
+        unknown: why nothing is known now.
     """
 
     def __init__(self, settings: BrokerSettings, look: Callable[[BrokerSettings], Queue | None] = look) -> None:
         self._settings = settings
         self._look = look
+        self._looking = threading.Lock()
         self._looked: float | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="queue", daemon=True)
         self.queue: Queue | None = None
-        self.unknown: str | None = None if settings.is_embedded else UNWATCHED
+        self.unknown: str | None = None
+        if not settings.is_embedded:
+            watched = settings.is_amqp or settings.management_url is not None
+            self.unknown = "not looked at yet" if watched else UNWATCHED
+        _count(None)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, soon: a look that is under way ends by itself."""
+        self._ending.set()
+
+    def _run(self) -> None:
+        while not self._ending.wait(SECONDS / 10):
+            try:
+                self.look()
+            except Exception:
+                log.exception("queue: unexpected error")  # a thread that dies would go on saying what was once
 
     def look(self, *, now: bool = False) -> Queue | None:
-        """What is known of the queue; looks if the last look is old, or if ``now`` is asked for."""
-        fresh = self._looked is not None and monotonic() - self._looked < SECONDS
-        if now or not fresh or (self.queue is not None and self.queue.obstacle is not None):
-            self._see()
-            self._looked = monotonic()
-        return self.queue
+        """What is known of the queue; looks if the last look is old, or in trouble, or if ``now`` is asked for."""
+        with self._looking:
+            fresh = self._looked is not None and monotonic() - self._looked < SECONDS
+            if now or not fresh or (self.queue is not None and self.queue.obstacle is not None):
+                self._see()
+                self._looked = monotonic()
+            return self.queue
 
     def _see(self) -> None:
         before = self.queue
@@ -63,16 +91,16 @@ class QueueWatch:
             if self.unknown != str(error):
                 log.warning("queue: %s", error)
             self.unknown = str(error)
-            if before is None or before.obstacle is None:
-                self.queue = None
-                _count(None)
-            return
-        if seen is None:
-            return
-        self.queue, self.unknown = seen, None
-        if seen.trouble is not None and (before is None or before.trouble != seen.trouble):
-            log.warning("queue: %s", seen.trouble)
+            if before is not None and not before.exists and not self._settings.is_amqp:
+                return
+            seen = None
+        else:
+            if seen is not None:
+                self.unknown = None
+        self.queue = seen
         _count(seen)
+        if seen is not None and seen.trouble is not None and (before is None or before.trouble != seen.trouble):
+            log.warning("queue: %s", seen.trouble)
 
 
 def _count(seen: Queue | None) -> None:

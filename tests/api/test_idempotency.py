@@ -62,6 +62,7 @@ def test_a_key_whose_first_request_does_not_end_is_a_conflict(
         session.connection().exec_driver_sql("START TRANSACTION")
         idempotency.begin(session, rival)
         answer = client.post(f"/visits/{visit.name}/launch", json=launch_body(), headers={"Idempotency-Key": key})
+        session.connection().exec_driver_sql("ROLLBACK")
 
     assert answer.status_code == 409
     assert answer.json()["type"] == "same-request-in-progress"

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from app.access.identity import ANYBODY, Person
 from app.db import Database
+from app.filesystem import sentinel
 from app.processing_jobs import resending, stopping
 from app.processing_jobs.resending import StaffOnly
 from app.processing_jobs.tables import launch as launches
@@ -21,9 +22,11 @@ from app.resources import Resources
 from app.zocalo import outbox as box
 from app.zocalo.messages import START
 from app.zocalo.outbox import outbox
+from app.zocalo.queue import Queue
 from tests.api.conftest import MakeVisit
 from tests.api.support import launch, mark_sent
 from tests.factories import MadeVisit, make_collection, make_file, make_job, make_program
+from tests.support.environments import Environment
 from tests.support.services import ServiceThread
 
 REASON = {"reason": "the broker lost its disk at 02:40"}
@@ -227,6 +230,42 @@ def test_who_is_no_staff_may_not(resources: Resources, database: Database, new_v
 
     with pytest.raises(StaffOnly):
         resending.resend(resources, Person("user", person_id), job_id, "please")
+
+
+def test_a_message_that_waits_for_somebody_to_listen_is_not_sent_again(
+    resources: Resources, database: Database, lost: dict[str, Any]
+) -> None:
+    lonely = replace(resources, queue=lambda: Queue("q", "v", consumers=0, waiting=1))
+
+    with pytest.raises(resending.NotResendable, match="nobody listens to queue q"):
+        resending.resend(lonely, ANYBODY, lost["processingJobId"], "please")
+
+    assert len(starts(database, lost["processingJobId"])) == 1
+
+
+def test_a_run_whose_files_do_not_answer_is_not_started_again(
+    client: httpx.Client, database: Database, lost: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer(_: Path) -> None:
+        raise OSError("stale file handle")
+
+    monkeypatch.setattr(sentinel, "look", no_answer)
+
+    answer = client.post(f"/processing-jobs/{lost['processingJobId']}/resend", json=REASON)
+
+    assert answer.status_code == 409
+    assert "its files do not answer" in answer.json()["detail"]
+    assert len(starts(database, lost["processingJobId"])) == 1
+
+
+def test_beside_a_recipe_that_stops_the_newest_run_an_older_job_is_not_sent_again(
+    resources: Resources, environment: Environment, database: Database, lost: dict[str, Any]
+) -> None:
+    by_link = replace(resources, settings=environment.settings(stop={"by_job": False}))
+    make_program(database, make_job(database, lost["dataCollectionId"]), status=1)
+
+    with pytest.raises(resending.NotResendable, match="a later job was launched"):
+        resending.resend(by_link, ANYBODY, lost["processingJobId"], "please")
 
 
 def test_a_stop_of_a_job_that_waits_to_be_sent_again_reaches_the_first_start(

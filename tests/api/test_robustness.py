@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pymysql
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from app.db import Database, DatabaseRefuses
+from app import slots
+from app.db import Database, DatabaseBusy, DatabaseRefuses, DatabaseUnavailable
+from app.errors import EMError
 from app.filesystem import sentinel
 from app.ispyb import tables
 from tests.api.conftest import MakeVisit
 from tests.api.support import launch, mark_sent
 from tests.factories import MadeVisit, end_program, make_collection, make_file, make_job, make_program
+from tests.support import rows
 from tests.support.services import ServiceThread
 
 
@@ -138,3 +142,44 @@ def test_a_job_without_a_time_breaks_nothing(client: httpx.Client, database: Dat
     check = client.get(f"/data-collections/{dcid}/launch-check")
 
     assert (status.status_code, check.status_code) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("code", "times", "outcome"),
+    [(1213, 1, "committed"), (1213, 9, DatabaseBusy), (1180, 1, DatabaseUnavailable)],
+    ids=["certification lost once", "lost for good", "the server cannot commit"],
+)
+def test_a_commit_that_fails_leaves_nothing_behind(
+    database: Database, visit: MadeVisit, monkeypatch: pytest.MonkeyPatch, code: int, times: int, outcome: Any
+) -> None:
+    """Galera says no at commit. What was written must not be there later, with somebody else's work."""
+    left = [times]
+    commit = pymysql.connections.Connection.commit
+
+    def fails(connection: Any) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise pymysql.err.OperationalError(code, "not now")
+        commit(connection)
+
+    monkeypatch.setattr(pymysql.connections.Connection, "commit", fails)
+    before = rows.counts(database)
+
+    def work(session: Any) -> str:
+        slots.take(session, "visit", visit.session_id)
+        session.execute(sa.insert(tables.DataCollectionGroup).values(sessionId=visit.session_id))
+        return "committed"
+
+    told: Any
+    try:
+        told = database.write(work)
+    except EMError as error:
+        told = type(error)
+    monkeypatch.undo()
+    database.write(lambda session: slots.take(session, "visit", visit.session_id))  # on the same connection
+
+    after = rows.counts(database)
+    assert told == outcome
+    assert {name: after[name] - before[name] for name in after if after[name] != before[name]} == (
+        {"DataCollectionGroup": 1} if outcome == "committed" else {}
+    )

@@ -151,6 +151,24 @@ def test_by_link_a_start_that_never_left_is_cancelled_in_place_all_the_same(
     assert stops(database, launched.job_id) == 0
 
 
+def test_by_link_a_later_job_that_never_left_does_not_count(
+    by_link: Resources, client: httpx.Client, database: Database, dcid: int
+) -> None:
+    """A restart while the broker is away, taken back."""
+    job_id = running(database, dcid)
+    stopping.stop(by_link, ANYBODY, job_id)
+    pass_time(database, job_id, 1)
+    later = restart(by_link, dcid)
+    stopping.stop(by_link, ANYBODY, later.job_id)
+    before = stops(database, job_id)
+    pass_time(database, job_id, 3)
+
+    stopping.sweep(by_link)
+
+    assert client.get(f"/processing-jobs/{later.job_id}").json()["state"] == "stopped"
+    assert stops(database, job_id) == before + 1
+
+
 def test_by_job_a_later_job_changes_nothing(service: ServiceThread, database: Database, dcid: int) -> None:
     older, _newer = running(database, dcid), running(database, dcid)
 

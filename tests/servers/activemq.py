@@ -98,8 +98,9 @@ class ActiveMQ:
         connection = stomp.StompConnection12([("127.0.0.1", self.stomp_port)], try_loopback_connect=False)
         taker = _Taker(connection)
         connection.set_listener("taker", taker)
-        connection.connect("guest", "guest", wait=True)
+        connection.connect("guest", "guest", wait=False)  # stomp.py's own wait has no end, and one was seen to need it
         try:
+            assert taker.connected.wait(TAKE_TIMEOUT), "ActiveMQ does not answer the login"
             # Persistent as the others are: ActiveMQ keeps the order among messages of one kind only.
             connection.send(f"/queue/{queue}", json.dumps(END), headers={"persistent": "true"})
             connection.subscribe(f"/queue/{queue}", id="taker", ack="client-individual")
@@ -117,7 +118,10 @@ class _Taker(stomp.ConnectionListener):
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self.messages: list[Message] = []
-        self.ended, self.gone = threading.Event(), threading.Event()
+        self.connected, self.ended, self.gone = threading.Event(), threading.Event(), threading.Event()
+
+    def on_connected(self, frame: Frame) -> None:
+        self.connected.set()
 
     def on_message(self, frame: Frame) -> None:
         self._connection.ack(frame.headers["ack"])

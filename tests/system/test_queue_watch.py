@@ -22,6 +22,7 @@ from app.zocalo.relay import Relay
 from app.zocalo.watch import QueueWatch
 from tests.factories import launch_body, make_visit
 from tests.servers.broker import Broker
+from tests.servers.silent import SilentBroker
 from tests.support.environments import Environment
 from tests.support.listening import listener, wait_counted
 from tests.support.services import ServiceThread
@@ -33,6 +34,15 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 def broker(environment: Environment) -> Broker:
     servers = environment.servers
     return Broker(servers.stomp_port, servers.amqp_port, servers.management_url)
+
+
+@pytest.fixture
+def silent() -> Iterator[SilentBroker]:
+    """A server that accepts connections and never answers."""
+    silent = SilentBroker()
+    silent.start()
+    yield silent
+    silent.stop()
 
 
 @pytest.fixture
@@ -76,6 +86,7 @@ def test_over_stomp_nothing_is_sent_to_a_queue_that_is_missing_until_it_is_there
     enqueue(database, 4711)
     relay = new_relay(database, settings(environment, "declared-later"))
     relay.start()
+    relay.watch.start()
     try:
         until(lambda: "there is no queue declared-later" in str(relay.trouble), 10)
         time.sleep(1)  # in which it would be tried again
@@ -85,6 +96,7 @@ def test_over_stomp_nothing_is_sent_to_a_queue_that_is_missing_until_it_is_there
         until(lambda: delivery(database, 4711).sent_at is not None, 10)
     finally:
         relay.stop()
+        relay.watch.stop()
 
     (message,) = broker.messages(environment.vhost, "declared-later")
     assert (missing.attempted_at, missing.sent_at) == (None, None)  # so it can still be cancelled in place
@@ -98,6 +110,7 @@ def test_a_queue_that_vanishes_is_noticed_while_nothing_is_sent(
     monkeypatch.setattr(watch_module, "SECONDS", 0.3)
     broker.declare_queue(environment.vhost, "vanishing")
     relay = new_relay(database, settings(environment, "vanishing"))
+    relay.watch.start()
     relay.start()
     try:
         until(lambda: relay.trouble is None, 10)
@@ -108,6 +121,7 @@ def test_a_queue_that_vanishes_is_noticed_while_nothing_is_sent(
         time.sleep(1)
     finally:
         relay.stop()
+        relay.watch.stop()
 
     assert delivery(database, 4712).attempts == 0
 
@@ -128,19 +142,66 @@ def test_without_a_way_to_look_messages_are_sent_all_the_same(
     assert "set EM_BROKER__MANAGEMENT_URL" in str(relay.watch.unknown)
 
 
+@pytest.mark.parametrize("port", [None, 1], ids=["silent", "not there"])
 def test_a_management_api_that_does_not_answer_holds_nothing_up(
-    environment: Environment, broker: Broker, database: Database
+    environment: Environment, broker: Broker, database: Database, silent: SilentBroker, port: int | None
 ) -> None:
     broker.declare_queue(environment.vhost, "unseen")
     enqueue(database, 4714)
-    relay = new_relay(database, settings(environment, "unseen", management_url="http://127.0.0.1:1"))
+    url = f"http://127.0.0.1:{port or silent.port}"
+    relay = new_relay(database, settings(environment, "unseen", management_url=url))
+    relay.watch.start()
     relay.start()
     try:
         until(lambda: delivery(database, 4714).sent_at is not None, 10)
+        for number in range(20):  # while the watch is waiting for an answer
+            enqueue(database, 5000 + number)
+            relay.wake()
+            time.sleep(0.1)
+        until(lambda: delivery(database, 5019).sent_at is not None, 5)
+        with database.read() as session:
+            sent = outbox_module.find_deliveries(session, range(5000, 5020))
     finally:
         relay.stop()
+        relay.watch.stop()
 
+    waited = [(found[0].sent_at - found[0].queued_at).total_seconds() for found in sent.values() if found[0].sent_at]
     assert "does not answer" in str(relay.watch.unknown)
+    assert len(waited) == 20
+    assert max(waited) < 1.5  # seconds; a look at the silent one takes two
+
+
+def test_a_queue_that_vanished_is_told_though_there_is_no_connection(
+    environment: Environment, broker: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over AMQP a connection needs the queue."""
+    monkeypatch.setattr(watch_module, "SECONDS", 0.3)
+    broker.declare_queue(environment.vhost, "gone")
+    amqp = {"url": broker.amqp_url(environment.vhost), "management_url": None}
+    relay = new_relay(database, settings(environment, "gone", **amqp))
+    relay.watch.start()
+    relay.start()
+    try:
+        until(lambda: relay.trouble is None and relay.watch.queue is not None, 10)
+        broker.delete_queue(environment.vhost, "gone")
+        until(lambda: relay.watch.queue is not None and not relay.watch.queue.exists, 10)
+    finally:
+        relay.stop()
+        relay.watch.stop()
+
+    assert "there is no queue gone" in str(relay.watch.queue and relay.watch.queue.told)
+
+
+def test_a_process_without_a_relay_looks_too(environment: Environment, broker: Broker, database: Database) -> None:
+    broker.declare_queue(environment.vhost, "only-looked-at")
+    chosen = environment.settings(broker={"destination": "/amq/queue/only-looked-at"}, relay={"enabled": False})
+
+    with ServiceThread(chosen) as service, listener(broker, environment.vhost, "only-looked-at"):
+        until(lambda: ready(service)["consumers"] is not None, 30)
+        body = ready(service)
+
+    assert body["broker"] == "not used: this process has no relay"
+    assert "queue only-looked-at in vhost" in body["queue"]
 
 
 @pytest.mark.parametrize("way", ["STOMP and the management API", "AMQP"])
@@ -162,7 +223,8 @@ def test_readyz_metrics_and_the_jobs_status_say_that_nobody_listens(
         job = client.post(f"/visits/{visit.name}/launch", json=launch_body()).json()["processingJobId"]
         until(lambda: delivery(database, job).sent_at is not None, 10)
         time.sleep(1.5)
-        lonely, metrics = ready(service), httpx.get(f"http://127.0.0.1:{service.port}/metrics").text
+        lonely = ready(service)
+        until(lambda: counted(service) >= COUNTED, 10)  # other services of this process count there too
         status = client.get(f"/processing-jobs/{job}").json()
         with listener(broker, environment.vhost, queue):
             until(lambda: ready(service)["status"] == "ready", 20)
@@ -172,13 +234,19 @@ def test_readyz_metrics_and_the_jobs_status_say_that_nobody_listens(
     assert lonely["broker"] == "connected"
     assert f"nobody listens to queue {queue} in vhost {environment.vhost}" in lonely["queue"]
     assert f"Besides, 1 message in dlq.{queue}, which Zocalo rejected" in lonely["queue"]
-    for line in ("em_queue_exists 1.0", "em_queue_consumers 0.0", "em_queue_dead_letters 1.0"):
-        assert line in metrics.splitlines()
     (warning,) = status["warnings"]
     assert (status["state"], warning["code"]) == ("submitted", "not-picked-up")
     assert f"The likely reason: nobody listens to queue {queue}" in warning["message"]
     assert listened["consumers"] == 1
     assert f"queue {queue} in vhost {environment.vhost} exists, 1 consumer" in listened["queue"]
+
+
+COUNTED = {"em_queue_exists 1.0", "em_queue_consumers 0.0", "em_queue_dead_letters 1.0"}
+
+
+def counted(service: ServiceThread) -> set[str]:
+    """The lines for Prometheus."""
+    return set(httpx.get(f"http://127.0.0.1:{service.port}/metrics").text.splitlines())
 
 
 def ready(service: ServiceThread) -> dict[str, Any]:

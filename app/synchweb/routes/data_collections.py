@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import Response
 
 from app.data_collections import service
@@ -12,6 +12,7 @@ from app.data_collections.movies import MoviesNotFound
 from app.data_collections.rules import MoviesInvalid
 from app.data_collections.service import DataCollectionExists
 from app.errors import FieldError, Invalid
+from app.http.polls import polled
 from app.synchweb import data_collection, forms
 from app.synchweb.answers import PROP, answer, body, documented
 from app.synchweb.asking import GotDep, SentDep
@@ -74,6 +75,7 @@ def create(visit: str, asked: SentDep) -> Response:
     summary="A data collection as the page shows it",
     responses=documented({"dataCollectionId": "6018191", "imageDirectory": "/dls/m12/data/2021/cm28212-1/raw/"}),
     openapi_extra=PROP,
+    dependencies=[Depends(polled)],
 )
 def get(id: int, asked: GotDep) -> Response:
     """Texts, `""` for what is not known."""

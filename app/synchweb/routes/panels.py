@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import Response
 
+from app.http.polls import polled
 from app.results import classification, ctf, drift, motion, picking
 from app.results.rules import ClassSort
 from app.synchweb import results
@@ -193,6 +194,7 @@ def ctf_image(programId: int, asked: GotDep, imageNumber: int = FIRST) -> Respon
     summary="CTF estimations of all images, by the time of the movie",
     responses=documented([{"imageNumber": "1", "estimatedDefocus": "1.18371", "estimatedResolution": "4.12"}]),
     openapi_extra=PROP,
+    dependencies=[Depends(polled)],
 )
 def ctf_summary(programId: int, asked: GotDep) -> Response:  # noqa: N803
     """Defocus in µm, astigmatism in nm, resolution in Å."""

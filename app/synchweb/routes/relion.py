@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from app.data_collections.rules import Movies
 from app.errors import Conflict, NotFound
+from app.http.polls import polled
 from app.processing_jobs import launching, runs, stopping, watching
 from app.processing_jobs.blocking import JobsBlock
 from app.processing_jobs.launching import Order
@@ -61,6 +62,7 @@ class RunsAlready(Conflict):
         {"total": 1, "data": [{"processingJobId": "6611642", "processingStatusDescription": "running"}]}
     ),
     openapi_extra=query(*PAGING),
+    dependencies=[Depends(polled)],
 )
 def jobs(id: int, asked: GotDep) -> Response:
     """Paged by `currentPage` and `pageSize`, or by `page` and `per_page` (15)."""
@@ -76,7 +78,9 @@ def jobs(id: int, asked: GotDep) -> Response:
     programs = [run.program_id for run in page if run.program_id is not None]
     progress = find_progress(asked.resources, asked.person, programs) if programs else {}
     rows = [run_rows.row(run, progress.get(run.program_id or 0)) for run in page]
-    return answer({"total": len(found), "data": rows})
+    told = answer({"total": len(found), "data": rows})
+    told.headers["ETag"] = run_rows.etag(len(found), rows)
+    return told
 
 
 @router.get("/relion/schema/", include_in_schema=False)

@@ -26,16 +26,16 @@ def look_by_amqp(settings: BrokerSettings) -> Queue:
         CannotLook: the broker does not let us in.
     """
     name, vhost, rejected = settings.queue, settings.address.vhost, settings.dead_letters
-    parameters = amqp.parameters(settings)
-    parameters.blocked_connection_timeout = GOODBYE
-    parameters.heartbeat = HEARTBEAT
     try:
+        parameters = amqp.parameters(settings)
+        parameters.blocked_connection_timeout = GOODBYE
+        parameters.heartbeat = HEARTBEAT
         connection = BlockingConnection(parameters)
     except (AMQPError, OSError) as error:
         raise CannotLook(f"not checked, for the broker was not reached ({amqp.told(error)})") from error
     try:
         if (found := _declared(connection, name)) is None:
-            return Queue(name, vhost, missing(name, vhost), dead_letter_queue=rejected)
+            return Queue(name, vhost, missing(name, vhost), exists=False, dead_letter_queue=rejected)
         waiting, consumers = found
         dead_letters = _declared(connection, rejected)
         return Queue(

@@ -369,3 +369,22 @@ def test_a_stop_that_could_not_be_sent_says_so() -> None:
     assert judged.state is State.STOPPING
     assert "nothing was sent" in judged.reason
     assert "a later job" in judged.reason
+
+
+EARLY = stop(asked_at=ago(minutes=5))
+
+
+@pytest.mark.parametrize(
+    ("known", "state"),
+    [
+        (facts(stop=EARLY, programs=[success(start=ago(minutes=1))]), State.STOPPED),
+        (facts(stop=EARLY, programs=[failure(start=ago(minutes=1))]), State.STOPPED),
+        (facts(stop=EARLY, programs=[success(start=ago(minutes=1))], last_result=ago(minutes=1)), State.SUCCEEDED),
+        (facts(stop=EARLY, programs=[success(start=ago(minutes=9))]), State.SUCCEEDED),
+        (facts(programs=[success(start=ago(minutes=1))]), State.SUCCEEDED),
+    ],
+    ids=["it found nothing", "it failed", "it found something", "it had begun before", "nobody asked"],
+)
+def test_a_run_that_found_its_stop_file_at_once_has_not_succeeded(known: Facts, state: State) -> None:
+    """RELION's wrapper then leaves and reports success."""
+    assert status(known).state is state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -15,7 +16,8 @@ from app.zocalo.watch import SECONDS, UNWATCHED, QueueWatch
 
 THERE = Queue("processing_recipe", "zocalo", consumers=2, waiting=0, dead_letter_queue="dlq.x", dead_letters=0)
 LONELY = Queue("processing_recipe", "zocalo", consumers=0, waiting=3)
-MISSING = Queue("processing_recipe", "zocalo", missing("processing_recipe", "zocalo"))
+MISSING = Queue("processing_recipe", "zocalo", missing("processing_recipe", "zocalo"), exists=False)
+ALARM = Queue("processing_recipe", "zocalo", low("low on memory"), consumers=1)
 BROKER = BrokerSettings(url="stomp://em:em@broker")
 
 
@@ -35,7 +37,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def watching(*answers: Queue | CannotLook | None) -> tuple[QueueWatch, Callable[[], int]]:
+def watching(
+    *answers: Queue | CannotLook | None, broker: BrokerSettings = BROKER
+) -> tuple[QueueWatch, Callable[[], int]]:
     """A watch that sees these one after the other, and how many it has seen."""
     left = list(answers)
 
@@ -45,7 +49,7 @@ def watching(*answers: Queue | CannotLook | None) -> tuple[QueueWatch, Callable[
             raise answer
         return answer
 
-    return QueueWatch(BROKER, look), lambda: len(answers) - len(left)
+    return QueueWatch(broker, look), lambda: len(answers) - len(left)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +126,20 @@ def test_a_missing_queue_counts_as_missing_until_it_is_seen(clock: Clock) -> Non
     assert (last, watch.unknown) == (THERE, None)
 
 
+@pytest.mark.parametrize(
+    ("seen", "url"),
+    [(MISSING, "amqp://em:em@broker"), (ALARM, "stomp://em:em@broker")],
+    ids=["over AMQP, where nothing is lost", "an alarm may be over"],
+)
+def test_no_other_obstacle_outlives_the_look_that_saw_it(clock: Clock, seen: Queue, url: str) -> None:
+    watch, _ = watching(seen, CannotLook("no answer"), broker=BrokerSettings(url=url))
+
+    looks = [watch.look(), watch.look()]
+
+    assert looks == [seen, None]
+    assert watch.unknown == "no answer"
+
+
 def test_a_queue_that_was_there_is_unknown_when_it_cannot_be_seen(clock: Clock) -> None:
     watch, _ = watching(THERE, CannotLook("no answer"))
     watch.look()
@@ -137,25 +155,55 @@ def test_metrics_say_what_is_known_and_no_more(clock: Clock) -> None:
 
     def counted() -> list[float]:
         watch.look(now=True)
-        gauges = (
-            metrics.queue_exists, metrics.queue_consumers, metrics.queue_waiting, metrics.queue_dead_letters
-        )  # fmt: skip
-        return [gauge._value.get() for gauge in gauges]
+        return gauges()
 
+    before = gauges()
     well, gone, still_gone, back = counted(), counted(), counted(), counted()
 
+    assert all(math.isnan(value) for value in before)
     assert well == [1, 2, 3, 4]
     assert gone[0] == still_gone[0] == 0
     assert all(math.isnan(value) for value in gone[1:])
     assert back == [1, 2, 0, 0]
 
 
-def test_where_nothing_can_be_looked_at_that_is_said() -> None:
+def gauges() -> list[float]:
+    known = (metrics.queue_exists, metrics.queue_consumers, metrics.queue_waiting, metrics.queue_dead_letters)
+    return [gauge._value.get() for gauge in known]
+
+
+def test_where_nothing_can_be_looked_at_that_is_said_and_nothing_is_counted() -> None:
     watch = QueueWatch(BrokerSettings(url="stomp://em:em@broker"))
 
     watch.look()
 
     assert (watch.queue, watch.unknown) == (None, UNWATCHED)
+    assert all(math.isnan(value) for value in gauges())
+
+
+def test_before_the_first_look_nothing_is_said_about_stomp_to_who_speaks_amqp() -> None:
+    assert QueueWatch(BrokerSettings(url="amqp://em:em@broker")).unknown == "not looked at yet"
+
+
+def test_it_looks_by_itself_and_survives_what_nobody_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "SECONDS", 0.01)
+    seen = threading.Event()
+    failures = [RuntimeError("nobody expected this")]
+
+    def look(_: BrokerSettings) -> Queue:
+        if failures:
+            raise failures.pop()
+        seen.set()
+        return THERE
+
+    watch = QueueWatch(BROKER, look)
+    watch.start()
+
+    assert seen.wait(10)
+    watch.stop()
+    watch._thread.join(10)
+    assert watch.queue is THERE
+    assert not watch._thread.is_alive()
 
 
 def test_the_demo_has_no_queue_to_look_at() -> None:
