@@ -267,9 +267,9 @@ def _queue(settings: Settings) -> str:
             return str(error)  # the line above says why the broker was not reached
         raise Trouble(str(error)) from error
     if queue is None:
-        return watch.UNWATCHED
+        raise Notice(watch.UNWATCHED)
     if queue.trouble is not None:
-        raise Trouble(queue.trouble)
+        raise Trouble("; besides, ".join(filter(None, (queue.trouble, queue.rejected))))
     if queue.rejected is not None:
         raise Notice(f"{queue.told}; besides, {queue.rejected}")
     return queue.told

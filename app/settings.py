@@ -79,6 +79,14 @@ def _certificates(value: Path | None) -> Path | None:
     return value
 
 
+def _destination(value: str) -> str:
+    if not re.fullmatch(r"/\S+", value):
+        raise ValueError(
+            f"{value!r} must begin with a slash: /amq/queue/processing_recipe on RabbitMQ, /queue/… elsewhere"
+        )
+    return value
+
+
 def _template(value: str) -> str:
     """The visit directory's pattern must be one that names a directory for each visit."""
     try:
@@ -136,9 +144,8 @@ class BrokerSettings(Group):
         description="stomp://user:password@host:61613?vhost=zocalo, stomps:// with TLS; amqp:// and amqps:// likewise; "
         "embedded:// is the demo's simulator",
     )
-    destination: str = Field(
+    destination: Annotated[str, AfterValidator(_destination)] = Field(
         "/amq/queue/processing_recipe",
-        pattern=r"^/\S+$",
         description="where messages go: /amq/queue/… on RabbitMQ (over AMQP that queue itself), /queue/… on ActiveMQ",
     )
     ca_file: Annotated[Path | None, AfterValidator(_certificates)] = Field(

@@ -160,7 +160,7 @@ def _sentinels(sentinels: Json) -> str:
 
 
 def _stop(stop: Json) -> list[str]:
-    why = f" for job {stop['replacedBy']}, which replaces it" if stop["replacedBy"] else ""
+    why = f", and job {stop['replacedBy']} replaces it" if stop["replacedBy"] else ""
     lines = [_row("stop", f"asked by {stop['requestedBy']} at {moment(stop['requestedAt'])}{why}")]
     if messages := stop["messages"]:
         lines.append(_row("", f"{len(messages)} so far; {_delivery('the last stop message', messages[-1])}"))

@@ -47,7 +47,7 @@ def resend(resources: Resources, person: Person, job_id: int, reason: str) -> No
         dcid, visit = repository.get_visit_of(session, settings, person, job_id)
         if not person.staff:
             raise StaffOnly(
-                f"Only staff may send job {job_id} again. Tell them that nobody has picked it up.",
+                "Only the facility's staff may send a job again. Tell them if nobody has picked it up.",
                 processingJobId=job_id,
             )
         jobs = evidence.list_jobs_of_collection(session, resources, dcid)

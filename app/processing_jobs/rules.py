@@ -257,14 +257,17 @@ def _stopping(facts: Facts, stop: Stop) -> tuple[State, str]:
             "Given up: there was no sign of life for long after the last stop message. "
             "It was not seen to end; if its files still change, tell the facility's staff."
         )
-    by = f"for job {stop.replaced_by}, which replaces it" if stop.replaced_by else f"by {stop.asked_by}"
     when = stop.asked_at.astimezone(facts.zone)
+    asked = f"A stop was asked by {stop.asked_by} at {when:%H:%M}"
+    if stop.replaced_by:
+        asked += f", and job {stop.replaced_by} replaces it"
     if not stop.messages:
         return State.STOPPING, (
-            f"A stop was asked {by} at {when:%H:%M}, but nothing was sent, for Zocalo's recipe would have stopped a "
-            "later job of this data collection instead."
+            f"{asked}; but nothing was sent, for Zocalo's recipe would have stopped a later job of this data "
+            "collection instead."
         )
-    return State.STOPPING, f"A stop was asked {by} at {when:%H:%M}; it has not ended yet."
+    trouble = None if facts.queue is None or facts.programs else facts.queue.trouble
+    return State.STOPPING, f"{asked}; it has not ended yet{f', and {trouble}' if trouble else ''}."
 
 
 def given_up(facts: Facts) -> bool:
@@ -360,7 +363,7 @@ def _why_not_picked_up(facts: Facts) -> str:
     """The likely reason, by what was last seen of the queue."""
     queue = facts.queue
     if queue is None:
-        return "Zocalo may be down or its queue long."
+        return "Zocalo may be down, or its queue long or missing."
     if queue.trouble is not None:
         return f"The likely reason: {queue.trouble}."
     if queue.waiting:
@@ -400,12 +403,14 @@ def _warnings(facts: Facts, state: State) -> list[Warned]:
                 "Tell the facility's staff, who can run 'synchweb-em doctor'.",
             )
         )
-    if state is State.PENDING and facts.now - facts.recorded >= limits.warn_pickup:
+    if state is State.PENDING and facts.start is not None and facts.now - facts.start.queued_at >= limits.warn_pickup:
+        why = f" The last try failed: {facts.start.last_error}." if facts.start.last_error else ""
         out.append(
             Warned(
                 "not-sent",
-                f"The broker has not taken the start message for {_minutes(facts.now - facts.recorded)}. "
-                "It is sent as soon as the broker is back; no need to start again.",
+                f"The broker has not taken the start message for {_minutes(facts.now - facts.start.queued_at)}.{why} "
+                "It is sent as soon as the broker takes it; no need to start again. Tell the facility's staff, who can "
+                "run 'synchweb-em doctor'.",
             )
         )
     if state is State.STOPPING and facts.stop is not None and facts.now - facts.stop.asked_at >= limits.warn_stop:

@@ -33,6 +33,8 @@ def look(settings: BrokerSettings) -> Queue:
         ) as client:
             api = _Api(client, url)
             found = api.get(f"queues/{_quoted(vhost)}/{_quoted(name)}")
+            if found is None and "management_version" not in (api.get("overview") or {}):
+                found = {}  # another server, or another path: it knows nothing about queues
             if found is None:
                 return Queue(name, vhost, missing(name, vhost), exists=False, dead_letter_queue=settings.dead_letters)
             if found.get("name") != name:

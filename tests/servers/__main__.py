@@ -44,6 +44,7 @@ def serve() -> None:
             "EM_BROKER__MANAGEMENT_URL": rabbitmq.management_url.replace("//", "//guest:guest@"),
         }
         sys.stdout.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+        sys.stdout.write(f"# or over AMQP: export EM_BROKER__URL={shlex.quote(rabbitmq.amqp_url('zocalo'))}\n")
         sys.stdout.flush()
         sys.stderr.write("Ctrl-C stops them and removes their data.\n")
         signal.pause()

@@ -257,7 +257,7 @@ def test_by_stomp_alone_it_is_said_that_nobody_knows_of_the_queue(new_place: Cal
     until(lambda: place.ready()["broker"] == "connected", NAMED)
     ready, report = place.ready(), examine(settings.load(place.environ))
 
-    for said in (ready["queue"], report.ok["queue"]):
+    for said in (ready["queue"], report.look["queue"]):
         assert said.startswith("not checked: set EM_BROKER__MANAGEMENT_URL")
     assert ready["consumers"] is None
 

@@ -159,7 +159,7 @@ def test_a_broker_that_cannot_be_used_is_named(
     assert list(report.wrong) == ["broker"]
     assert says in report.wrong["broker"]
     assert "in EM_BROKER__URL" in report.wrong["broker"]
-    assert report.ok["queue"].startswith("not checked: set EM_BROKER__MANAGEMENT_URL")
+    assert report.look["queue"].startswith("not checked: set EM_BROKER__MANAGEMENT_URL")
     assert dls in report.ok
 
 
@@ -199,6 +199,15 @@ def test_a_queue_that_nobody_listens_to_is_named(environment: Environment, broke
         f"nobody listens to queue lonely in vhost {environment.vhost}: messages wait there until Zocalo's Dispatcher "
         "runs again"
     )
+
+
+def test_a_management_url_that_leads_elsewhere_does_not_make_the_queue_missing(environment: Environment) -> None:
+    url = environment.servers.management_url.replace("//", "//guest:guest@") + "/api"
+
+    report = examine(environment.settings(broker={"management_url": url}))
+
+    assert "check EM_BROKER__MANAGEMENT_URL" in report.wrong["queue"]
+    assert "there is no queue" not in report.wrong["queue"]
 
 
 def test_rejected_messages_are_worth_a_look_and_no_failure(environment: Environment, broker: Broker) -> None:

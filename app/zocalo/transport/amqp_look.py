@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pika
 from pika.adapters.blocking_connection import BlockingConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout, UnroutableError
 from pika.spec import NOT_FOUND
 
@@ -31,7 +32,7 @@ def look_by_amqp(settings: BrokerSettings) -> Queue:
         parameters.blocked_connection_timeout = GOODBYE
         parameters.heartbeat = HEARTBEAT
         connection = BlockingConnection(parameters)
-    except (AMQPError, OSError) as error:
+    except (AMQPError, AMQPConnectorException, OSError) as error:
         raise CannotLook(f"not checked, for the broker was not reached ({amqp.told(error)})") from error
     try:
         if (found := _declared(connection, name)) is None:

@@ -49,7 +49,7 @@ def test_status_shows_the_evidence(run: Run, service: PlayedService, capsys: Cap
         "program     77 relion: no outcome yet, started 2021-02-25 12:01:00+00:00, "
         "last heard of 2021-02-25 12:09:00+00:00, said: 2D running",
         f"sentinels   RUNNING_RELION_IT since {noon}",
-        f"stop        asked by abc12345 at {noon} for job 6, which replaces it",
+        f"stop        asked by abc12345 at {noon}, and job 6 replaces it",
         f"            1 so far; the last stop message waits for the broker since {noon}, "
         "tries so far: 2; last error: refused",
         "WARNING     The stop was asked 9 minutes ago.",

@@ -301,7 +301,9 @@ def test_state(known: Facts, state: State) -> None:
         ),
         pytest.param(facts(programs=[failure(message=None)]), "RELION has failed.", id="failed: nothing was said"),
         pytest.param(facts(stop=stop()), "by xyz98765 at 11:59", id="stopping: by whom and when"),
-        pytest.param(facts(stop=stop(replaced_by=6611643)), "for job 6611643", id="stopping: for which job"),
+        pytest.param(
+            facts(stop=stop(replaced_by=6611643)), "and job 6611643 replaces it", id="stopping: for which job"
+        ),
         pytest.param(facts(programs=[failure()], stop=stop()), "Stopped by xyz98765", id="stopped: by whom"),
         pytest.param(
             facts(

@@ -241,7 +241,9 @@ def test_when_to_warn_is_a_setting(limits: Limits, known: Facts, code: str) -> N
     ids=str,
 )
 def test_warnings_say_how_long_in_words(span: timedelta, words: str) -> None:
-    known = facts(start=waiting(), recorded=NOW - span, limits=Limits(warn_pickup=timedelta(seconds=1)))
+    known = facts(
+        start=waiting(queued_at=NOW - span), recorded=NOW - span, limits=Limits(warn_pickup=timedelta(seconds=1))
+    )
 
     (warned,) = status(known).warnings
 
@@ -283,7 +285,7 @@ QUEUE = Queue("processing_recipe", "zocalo", consumers=1, waiting=0, dead_letter
 @pytest.mark.parametrize(
     ("queue", "why"),
     [
-        (None, "Zocalo may be down or its queue long."),
+        (None, "Zocalo may be down, or its queue long or missing."),
         (
             replace(QUEUE, obstacle="there is no queue q in vhost v"),
             "The likely reason: there is no queue q in vhost v.",
@@ -304,3 +306,32 @@ def test_a_job_that_nobody_picked_up_says_the_likely_reason(queue: Queue | None,
     assert warned.code == "not-picked-up"
     assert warned.message.startswith("Nobody has picked this job up for 7 minutes. ")
     assert why in warned.message
+
+
+def test_a_start_that_waits_to_be_sent_again_waits_since_then() -> None:
+    known = facts(recorded=ago(hours=1), start=waiting(queued_at=ago(minutes=1)))
+
+    assert status(known).warnings == ()
+
+
+def test_a_start_that_the_broker_does_not_take_says_why_and_whom_to_tell() -> None:
+    known = facts(recorded=ago(minutes=9), start=unconfirmed(queued_at=ago(minutes=7)))
+
+    (warned,) = status(known).warnings
+
+    assert "for 7 minutes. The last try failed: no receipt within 5 s." in warned.message
+    assert "Tell the facility's staff" in warned.message
+
+
+def test_a_stop_of_a_job_that_nobody_picked_up_says_that_nobody_listens() -> None:
+    lonely = replace(QUEUE, consumers=0)
+
+    assert "has not ended yet, and nobody listens to queue" in status(facts(stop=stop(), queue=lonely)).reason
+    assert "nobody listens" not in status(facts(stop=stop(), queue=lonely, programs=[running()])).reason
+
+
+def test_a_job_that_is_replaced_was_asked_to_stop_by_somebody() -> None:
+    reason = status(facts(programs=[running()], stop=stop(replaced_by=6611643))).reason
+
+    assert reason.startswith("A stop was asked by xyz98765 at ")
+    assert ", and job 6611643 replaces it; it has not ended yet." in reason
