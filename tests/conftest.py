@@ -80,6 +80,9 @@ def environment(servers: Servers, worker_id: str, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="session")
 def service(environment: Environment) -> Iterator[ServiceThread]:
-    """The service on MariaDB, without a relay, so that what is in the outbox stays there to be looked at."""
-    with ServiceThread(environment.settings(relay={"enabled": False})) as running:
+    """The service on MariaDB, without a relay, so that what is in the outbox stays there to be looked at.
+
+    Nor does it look at the queue, where nobody listens.
+    """
+    with ServiceThread(environment.settings(relay={"enabled": False}, broker={"management_url": None})) as running:
         yield running

@@ -234,7 +234,7 @@ def test_two_workers_share_the_work_and_are_counted_as_one(
         assert total(text, "em_http_request_seconds_count", route="/healthz") == sum(answered) >= 200
         assert total(text, "em_messages_total", outcome="confirmed") == 210
         assert total(text, "em_launches_total", outcome="launched") == 10
-    assert (code, list(tmp_path.glob("synchweb-em-metrics-*"))) == (0, [])
+    assert (code, list(tmp_path.glob("synchweb-em-workers-*"))) == (0, [])
 
 
 def path(dcid: int) -> str:
@@ -258,7 +258,7 @@ def fill_outbox(database: Database, jobs: range) -> None:
 def shares(folder: Path, sample: str, **labels: str) -> list[float]:
     """What each worker has counted of it, of those that have counted any."""
     out = Counter[str]()
-    for file in folder.glob("synchweb-em-metrics-*/*.db"):
+    for file in folder.glob("synchweb-em-workers-*/*.db"):
         for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
             _, name, found, _ = json.loads(key)
             if name == sample and labels.items() <= found.items():
