@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
@@ -12,7 +12,7 @@ from app.access.identity import Person
 from app.db import from_local
 from app.ispyb.tables import CTF, AutoProcProgram, MotionCorrection, Movie
 from app.resources import Resources
-from app.results import programs
+from app.results import numbers, programs
 
 ctf = CTF.c
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -56,14 +56,16 @@ def get_ctf(resources: Resources, person: Person, program_id: int, image_number:
         ProgramNotFound: there is no such program that this person may see.
         ImageNotFound: it has no such image.
     """
-    first = programs.first_of_motion(CTF, "autoProcProgramId", "motionCorrectionId", program_id, image_number)
-    source = (
-        programs.TO_VISIT.outerjoin(
-            CTF, sa.and_(ctf.ctfId == first, ctf.autoProcProgramId == AutoProcProgram.c.autoProcProgramId)
+
+    def source_of(ident: Any) -> sa.FromClause:
+        return (
+            programs.TO_VISIT.outerjoin(
+                CTF, sa.and_(ctf.ctfId == ident, ctf.autoProcProgramId == AutoProcProgram.c.autoProcProgramId)
+            )
+            .outerjoin(MotionCorrection, MotionCorrection.c.motionCorrectionId == ctf.motionCorrectionId)
+            .outerjoin(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
         )
-        .outerjoin(MotionCorrection, MotionCorrection.c.motionCorrectionId == ctf.motionCorrectionId)
-        .outerjoin(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
-    )
+
     columns = (
         ctf.ctfId,
         Movie.c.createdTimeStamp,
@@ -83,10 +85,7 @@ def get_ctf(resources: Resources, person: Person, program_id: int, image_number:
         ctf.comments,
         ctf.fftTheoreticalFullPath,
     )
-    with resources.database.read() as session:
-        row = programs.get(session, resources.settings, person, program_id, columns, source=source)
-    if row.ctfId is None:
-        raise programs.image_missing(program_id, image_number)
+    row = numbers.get_row(resources, person, numbers.CTF_ESTIMATION, program_id, image_number, columns, source_of)
     return Ctf(
         ctf_id=row.ctfId,
         image_number=image_number,

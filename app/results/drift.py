@@ -93,7 +93,9 @@ def get_drift(resources: Resources, person: Person, program_id: int, image_numbe
         ProgramNotFound: there is no such program that this person may see.
     """
     mc = MotionCorrection.c
-    first = programs.first_motion(program_id, image_number)
+    first = programs.first_of_image(
+        MotionCorrection, "autoProcProgramId", "motionCorrectionId", program_id, image_number
+    )
     source = programs.TO_VISIT.outerjoin(
         MotionCorrection,
         sa.and_(mc.motionCorrectionId == first, mc.autoProcProgramId == AutoProcProgram.c.autoProcProgramId),

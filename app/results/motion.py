@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,7 +14,7 @@ from app.db import from_local
 from app.errors import FieldError
 from app.ispyb.tables import AutoProcProgram, MotionCorrection, Movie
 from app.resources import Resources
-from app.results import programs
+from app.results import numbers, programs
 from app.results.programs import ImageNotFound
 
 mc = MotionCorrection.c
@@ -50,11 +51,13 @@ def get_motion(resources: Resources, person: Person, program_id: int, image_numb
         ProgramNotFound: there is no such program that this person may see.
         ImageNotFound: it has no such image.
     """
-    first = programs.first_motion(program_id, image_number)
-    source = programs.TO_VISIT.outerjoin(
-        MotionCorrection,
-        sa.and_(mc.motionCorrectionId == first, mc.autoProcProgramId == AutoProcProgram.c.autoProcProgramId),
-    ).outerjoin(Movie, Movie.c.movieId == mc.movieId)
+
+    def source_of(ident: Any) -> sa.FromClause:
+        return programs.TO_VISIT.outerjoin(
+            MotionCorrection,
+            sa.and_(mc.motionCorrectionId == ident, mc.autoProcProgramId == AutoProcProgram.c.autoProcProgramId),
+        ).outerjoin(Movie, Movie.c.movieId == mc.movieId)
+
     columns = (
         mc.motionCorrectionId,
         Movie.c.createdTimeStamp,
@@ -71,10 +74,7 @@ def get_motion(resources: Resources, person: Person, program_id: int, image_numb
         mc.fftFullPath,
         mc.fftCorrectedFullPath,
     )
-    with resources.database.read() as session:
-        row = programs.get(session, resources.settings, person, program_id, columns, source=source)
-    if row.motionCorrectionId is None:
-        raise programs.image_missing(program_id, image_number)
+    row = numbers.get_row(resources, person, numbers.MOTION, program_id, image_number, columns, source_of)
     return Motion(
         image_number=image_number,
         created_time_stamp=from_local(row.createdTimeStamp, resources.settings.zone),

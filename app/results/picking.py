@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,7 +15,7 @@ from app.filesystem import served
 from app.filesystem.looks import NoAnswer
 from app.ispyb.tables import AutoProcProgram, MotionCorrection, Movie, ParticlePicker
 from app.resources import Resources
-from app.results import programs
+from app.results import numbers, programs
 
 log = logging.getLogger(__name__)
 picker = ParticlePicker.c
@@ -43,15 +44,17 @@ def get_picking(resources: Resources, person: Person, program_id: int, image_num
         ProgramNotFound: there is no such program that this person may see.
         ImageNotFound: it has no such image.
     """
-    first = programs.first_of_motion(ParticlePicker, "programId", "firstMotionCorrectionId", program_id, image_number)
-    source = (
-        programs.TO_VISIT.outerjoin(
-            ParticlePicker,
-            sa.and_(picker.particlePickerId == first, picker.programId == AutoProcProgram.c.autoProcProgramId),
+
+    def source_of(ident: Any) -> sa.FromClause:
+        return (
+            programs.TO_VISIT.outerjoin(
+                ParticlePicker,
+                sa.and_(picker.particlePickerId == ident, picker.programId == AutoProcProgram.c.autoProcProgramId),
+            )
+            .outerjoin(MotionCorrection, MotionCorrection.c.motionCorrectionId == picker.firstMotionCorrectionId)
+            .outerjoin(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
         )
-        .outerjoin(MotionCorrection, MotionCorrection.c.motionCorrectionId == picker.firstMotionCorrectionId)
-        .outerjoin(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
-    )
+
     columns = (
         picker.particlePickerId,
         Movie.c.createdTimeStamp,
@@ -59,10 +62,7 @@ def get_picking(resources: Resources, person: Person, program_id: int, image_num
         picker.numberOfParticles,
         picker.summaryImageFullPath,
     )
-    with resources.database.read() as session:
-        row = programs.get(session, resources.settings, person, program_id, columns, source=source)
-    if row.particlePickerId is None:
-        raise programs.image_missing(program_id, image_number)
+    row = numbers.get_row(resources, person, numbers.PICKING, program_id, image_number, columns, source_of)
     return Picking(
         image_number=image_number,
         created_time_stamp=from_local(row.createdTimeStamp, resources.settings.zone),

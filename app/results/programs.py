@@ -97,33 +97,23 @@ def rows_of(table: sa.Table, owner: str) -> tuple[sa.FromClause, sa.ColumnElemen
     return mine.join(table, key == mine.c[key.name]), mine.c[key.name], mine.c[owner]
 
 
-def first_motion(program_id: int, image_number: int) -> sa.ScalarSelect[Any]:
-    """The motion correction of one image of a program; the lowest id if there are several.
+def first_of_image(
+    table: sa.Table, program: str, motion: str, program_id: int, image_number: int
+) -> sa.ScalarSelect[Any]:
+    """The row that a program has made of one image; the lowest id if there are several.
 
     A query of its own within the one that asks, for limited to one row it stops at the first.
-    """
-    source, key, program = rows_of(MotionCorrection, "autoProcProgramId")
-    return _first(source, key, program == program_id, image_number)
-
-
-def first_of_motion(table: sa.Table, program: str, motion: str, program_id: int, image_number: int) -> Any:
-    """The row that a program has made of the motion correction of one image; the lowest id if there are several.
 
     Args:
         program: the table's column with the program, and ``motion`` that with the motion correction.
     """
     source, key, of_program = rows_of(table, program)
-    source = source.join(MotionCorrection, MotionCorrection.c.motionCorrectionId == table.c[motion])
-    return _first(source, key, of_program == program_id, image_number)
-
-
-def _first(
-    source: sa.FromClause, key: sa.ColumnElement[Any], of_program: sa.ColumnElement[bool], image_number: int
-) -> sa.ScalarSelect[Any]:
+    if table is not MotionCorrection:
+        source = source.join(MotionCorrection, MotionCorrection.c.motionCorrectionId == table.c[motion])
     return (
         sa.select(key)
         .select_from(source)
-        .where(of_program, MotionCorrection.c.imageNumber == image_number)
+        .where(of_program == program_id, MotionCorrection.c.imageNumber == image_number)
         .order_by(key)
         .limit(1)
         .correlate(None)
