@@ -48,8 +48,8 @@ WRK = Package("wrk", ("wrk",))
 SERVERS = (MARIADB, RABBITMQ)
 PROXIES = (NGINX, APACHE)  # only the tests of deploy/proxy need them
 OTHER_BROKERS = (ACTIVEMQ,)  # only tests/system/test_brokers.py needs it
-LOAD = (WRK,)  # only the bench needs it
-EVERYTHING = SERVERS + PROXIES + OTHER_BROKERS
+LOAD = (WRK,)  # for the bench, and the tests of how it asks
+EVERYTHING = SERVERS + PROXIES + OTHER_BROKERS + LOAD
 
 
 def find_program(name: str) -> str | None:

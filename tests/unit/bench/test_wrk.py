@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -72,9 +71,6 @@ def server() -> Iterator[Asked]:
 
 @pytest.fixture
 def measure(server: Asked, tmp_path: Path) -> Measure:
-    if shutil.which("wrk") is None:
-        pytest.skip("wrk comes with the bench only")
-
     def measure(*asks: Ask, ids: Sequence[int] = ()) -> Sample:
         return wrk.measure(tmp_path, server.server_port, asks, connections=2, seconds=1, ids=ids)
 
