@@ -32,7 +32,8 @@ WRITES = re.compile("/(relion|scipion)/stop/")  # SynchWeb stops jobs with a GET
 
 async def polled(request: Request) -> None:
     """A dependency of routes whose answers are asked for again and again."""
-    request.scope["polled"] = True
+    if (begin := request.scope.get("polls")) is not None:
+        begin()
 
 
 class Changes:
@@ -118,7 +119,14 @@ class Polls:
             scope["route"] = kept.route
             await _answer(kept, scope, send)
             return
-        done = self._looking.setdefault(asked, asyncio.Event())
+        done = asyncio.Event()
+
+        def begin() -> None:
+            """The route is one that is polled: whoever asks the same meanwhile may wait for this answer."""
+            scope["polled"] = True
+            self._looking.setdefault(asked, done)
+
+        scope["polls"] = begin
         try:
             await self._look(asked, scope, receive, send)
         finally:

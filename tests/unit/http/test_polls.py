@@ -30,9 +30,9 @@ class Answer:
 class Counting:
     """An application that numbers its looks."""
 
-    def __init__(self, **scope: Any) -> None:
+    def __init__(self, *, polled: bool = False) -> None:
         self.looks = 0
-        self.scope = scope
+        self.polled = polled
         self.status = 200
         self.wait: asyncio.Event | None = None
         self.etag: bytes | None = None
@@ -40,9 +40,10 @@ class Counting:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.looks += 1
         look = self.looks
+        if self.polled and "polls" in scope:
+            scope["polls"]()  # as the dependency does
         if self.wait is not None:
             await self.wait.wait()
-        scope.update(self.scope)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"1")]
         headers += [(b"etag", self.etag)] if self.etag else []
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
@@ -189,6 +190,21 @@ def test_of_those_who_ask_at_once_one_looks() -> None:
         return [(await task).body for task in tasks]
 
     assert run(work) == [b"1"] * 20
+
+
+def test_where_a_route_is_not_polled_nobody_waits_for_anybody() -> None:
+    served = Served(Counting())
+
+    async def work() -> int:
+        served.app.wait = asyncio.Event()
+        tasks = [asyncio.create_task(served.ask()) for _ in range(5)]
+        await asyncio.sleep(0.01)
+        looking = served.app.looks
+        served.app.wait.set()
+        await asyncio.gather(*tasks)
+        return looking
+
+    assert run(work) == 5
 
 
 def test_nobody_waits_long_for_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
