@@ -312,7 +312,10 @@ def from_local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
     return moment.replace(tzinfo=zone, fold=0) if isinstance(moment, datetime) else None
 
 
+_NOW = sa.select(utc_now())
+
+
 def database_now(session: Session) -> datetime:
     """Now, by the database's clock, in UTC."""
-    moment = session.execute(sa.select(utc_now())).scalar_one()
+    moment = session.execute(_NOW).scalar_one()
     return moment.replace(tzinfo=UTC)

@@ -7,7 +7,8 @@ and a certification conflict between the nodes of a Galera cluster.
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, sqlite
@@ -29,14 +30,13 @@ def take(session: Session, kind: Literal["visit", "dc"], ident: int) -> None:
 
     Take ``visit`` before ``dc``, and both before anything else is written, or two launches may deadlock.
     """
-    values = {"kind": kind, "id": ident, "version": 1}
-    statement: sa.Insert
-    if session.get_bind().dialect.name == "sqlite":
-        statement = (
-            sqlite.insert(slot)
-            .values(values)
-            .on_conflict_do_update(index_elements=["kind", "id"], set_={"version": slot.c.version + 1})
-        )
-    else:
-        statement = mysql.insert(slot).values(values).on_duplicate_key_update(version=slot.c.version + 1)
-    session.execute(statement)
+    session.execute(_take(session.get_bind().dialect.name), {"slot_kind": kind, "slot_id": ident})
+
+
+@cache
+def _take(dialect: str) -> sa.Insert:
+    values: dict[str, Any] = {"kind": sa.bindparam("slot_kind"), "id": sa.bindparam("slot_id"), "version": 1}
+    if dialect == "sqlite":
+        insert = sqlite.insert(slot).values(values)
+        return insert.on_conflict_do_update(index_elements=["kind", "id"], set_={"version": slot.c.version + 1})
+    return mysql.insert(slot).values(values).on_duplicate_key_update(version=slot.c.version + 1)

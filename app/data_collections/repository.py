@@ -77,6 +77,9 @@ WITH_VISIT = WITH_GROUP.join(BLSession, BLSession.c.sessionId == DataCollectionG
 )
 
 
+_ONE = sa.select(*COLUMNS, *visits.COLUMNS).select_from(WITH_VISIT).where(dc.dataCollectionId == sa.bindparam("dcid"))
+
+
 def missing(dcid: int) -> DataCollectionNotFound:
     """What is raised for a data collection that is not there, or not for this person."""
     return DataCollectionNotFound(
@@ -87,9 +90,17 @@ def missing(dcid: int) -> DataCollectionNotFound:
     )
 
 
-def _of_visit(visit: Visit) -> sa.ColumnElement[bool]:
-    # SESSIONID has the index; it is a copy that nothing checks, so the group, which has the foreign key, must agree.
-    return sa.and_(dc.SESSIONID == visit.session_id, DataCollectionGroup.c.sessionId == visit.session_id)
+# SESSIONID has the index; it is a copy that nothing checks, so the group, which has the foreign key, must agree.
+_OF_VISIT = sa.and_(
+    dc.SESSIONID == sa.bindparam("session_id"), DataCollectionGroup.c.sessionId == sa.bindparam("session_id")
+)
+_IDS_OF_VISIT = sa.select(dc.dataCollectionId).select_from(WITH_GROUP).where(_OF_VISIT)
+_IN_DIRECTORIES = (
+    sa.select(*COLUMNS)
+    .select_from(WITH_GROUP)
+    .where(_OF_VISIT, dc.imageDirectory.in_(sa.bindparam("directories", expanding=True)))
+    .order_by(dc.dataCollectionId)
+)
 
 
 def get(session: Session, settings: Settings, person: Person, dcid: int) -> tuple[DataCollection, Visit]:
@@ -98,8 +109,7 @@ def get(session: Session, settings: Settings, person: Person, dcid: int) -> tupl
     Raises:
         DataCollectionNotFound: there is none that this person may see.
     """
-    statement = sa.select(*COLUMNS, *visits.COLUMNS).select_from(WITH_VISIT).where(dc.dataCollectionId == dcid)
-    row = policy.get_visible(session, settings, person, statement, missing(dcid))
+    row = policy.get_visible(session, settings, person, _ONE, missing(dcid), {"dcid": dcid})
     return _collection(row, settings), visits.visit_of(row, settings)
 
 
@@ -107,7 +117,7 @@ def list_of_visit(
     session: Session, settings: Settings, visit: Visit, *, limit: int, page: int
 ) -> tuple[int, list[DataCollection]]:
     """How many data collections a visit has, and one page of them, newest first."""
-    found = session.execute(sa.select(dc.dataCollectionId).select_from(WITH_GROUP).where(_of_visit(visit))).scalars()
+    found = session.execute(_IDS_OF_VISIT, {"session_id": visit.session_id}).scalars()
     # A visit has at most some thousands: sorted here, its rows need not be read and sorted to show some of them.
     dcids = sorted(found, reverse=True)
     shown = dcids[(page - 1) * limit : page * limit]
@@ -118,12 +128,8 @@ def list_of_visit(
 
 def find(session: Session, settings: Settings, visit: Visit, movies: Movies) -> DataCollection | None:
     """The data collection of exactly these files in this visit; the lowest id if there are several."""
-    rows = session.execute(
-        sa.select(*COLUMNS)
-        .select_from(WITH_GROUP)
-        .where(_of_visit(visit), dc.imageDirectory.in_([movies.directory, movies.directory + "/"]))
-        .order_by(dc.dataCollectionId)
-    )
+    directories = [movies.directory, movies.directory + "/"]
+    rows = session.execute(_IN_DIRECTORIES, {"session_id": visit.session_id, "directories": directories})
     # ISPyB's collation ignores case and trailing spaces; file systems do not.
     same = (row for row in rows if same_files(movies, row.imageDirectory, row.fileTemplate))
     return next((_collection(row, settings) for row in same), None)
@@ -186,17 +192,7 @@ def get_acquisition(session: Session, settings: Settings, person: Person, dcid: 
     Raises:
         DataCollectionNotFound: there is none that this person may see.
     """
-    statement = (
-        sa.select(
-            *(column.label(name) for name, column in ACQUISITION.items()),
-            *visits.COLUMNS,
-            _count_of(tables.DataCollectionFileAttachment, dcid).label("attachment_count"),
-            _count_of(tables.DataCollectionComment, dcid).label("comment_count"),
-        )
-        .select_from(WITH_VISIT)
-        .where(dc.dataCollectionId == dcid)
-    )
-    row = policy.get_visible(session, settings, person, statement, missing(dcid))
+    row = policy.get_visible(session, settings, person, _ACQUISITION, missing(dcid), {"dcid": dcid})
     values = {name: getattr(row, name) for name in ACQUISITION}
     for name in ("start", "end"):
         if not isinstance(values[name], datetime):
@@ -209,9 +205,22 @@ def get_acquisition(session: Session, settings: Settings, person: Person, dcid: 
     )
 
 
-def _count_of(table: sa.Table, dcid: int) -> sa.ScalarSelect[int]:
+def _count_of(table: sa.Table) -> sa.ScalarSelect[int]:
     # By the id itself: a subquery that named the outer row would run once for each of its rows.
-    return sa.select(sa.func.count()).select_from(table).where(table.c.dataCollectionId == dcid).scalar_subquery()
+    mine = table.c.dataCollectionId == sa.bindparam("dcid")
+    return sa.select(sa.func.count()).select_from(table).where(mine).scalar_subquery()
+
+
+_ACQUISITION = (
+    sa.select(
+        *(column.label(name) for name, column in ACQUISITION.items()),
+        *visits.COLUMNS,
+        _count_of(tables.DataCollectionFileAttachment).label("attachment_count"),
+        _count_of(tables.DataCollectionComment).label("comment_count"),
+    )
+    .select_from(WITH_VISIT)
+    .where(dc.dataCollectionId == sa.bindparam("dcid"))
+)
 
 
 def _collection(row: sa.Row[*tuple[Any, ...]], settings: Settings) -> DataCollection:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -32,6 +34,74 @@ from app.visits import repository as visits
 from app.visits.rules import Visit
 from app.zocalo import outbox
 from app.zocalo.messages import START, STOP
+
+# Statements are built once: to put one together costs more than MariaDB needs to answer it.
+_VISIT_OF = (
+    sa.select(ProcessingJob.c.dataCollectionId, *visits.COLUMNS)
+    .select_from(ProcessingJob)
+    .join(DataCollection, DataCollection.c.dataCollectionId == ProcessingJob.c.dataCollectionId)
+    .join(DataCollectionGroup, DataCollectionGroup.c.dataCollectionGroupId == DataCollection.c.dataCollectionGroupId)
+    .join(BLSession, BLSession.c.sessionId == DataCollectionGroup.c.sessionId)
+    .join(Proposal, Proposal.c.proposalId == BLSession.c.proposalId)
+    .where(ProcessingJob.c.processingJobId == sa.bindparam("job_id"))
+)
+_JOBS = (
+    sa.select(
+        ProcessingJob.c.processingJobId,
+        ProcessingJob.c.dataCollectionId,
+        ProcessingJob.c.displayName,
+        ProcessingJob.c.comments,
+        ProcessingJob.c.recipe,
+        ProcessingJob.c.automatic,
+        ProcessingJob.c.recordTimestamp,
+        launch.c.guid,
+        launch.c.results_directory,
+        launch.c.launched_by,
+        launch.c.launched_at,
+        launch.c.face,
+        launch.c.seen_running_at,
+        stop_request.c.asked_by,
+        stop_request.c.asked_at,
+        stop_request.c.replaced_by,
+        utc_now().label("now"),
+    )
+    .outerjoin(launch, launch.c.job_id == ProcessingJob.c.processingJobId)
+    .outerjoin(stop_request, stop_request.c.job_id == ProcessingJob.c.processingJobId)
+)
+_IDS: sa.BindParameter[int] = sa.bindparam("job_ids", expanding=True)
+_JOBS_BY_ID = _JOBS.where(ProcessingJob.c.processingJobId.in_(_IDS))
+_JOBS_OF_COLLECTION = _JOBS.where(
+    ProcessingJob.c.dataCollectionId == sa.bindparam("dcid"),
+    ProcessingJob.c.recipe.in_(sa.bindparam("recipes", expanding=True)),
+)
+_PROGRAMS = sa.select(
+    AutoProcProgram.c.autoProcProgramId,
+    AutoProcProgram.c.processingJobId,
+    AutoProcProgram.c.parentAutoProcProgramId,
+    AutoProcProgram.c.processingPrograms,
+    AutoProcProgram.c.processingStatus,
+    AutoProcProgram.c.processingMessage,
+    AutoProcProgram.c.processingStartTime,
+    AutoProcProgram.c.processingEndTime,
+    AutoProcProgram.c.recordTimeStamp,
+    AutoProcProgram.c.processingCommandLine,
+).where(AutoProcProgram.c.processingJobId.in_(_IDS))
+_REPLACED = sa.select(stop_request.c.job_id, stop_request.c.replaced_by).where(stop_request.c.replaced_by.in_(_IDS))
+_GAIN_REFERENCES = sa.select(ProcessingJobParameter.c.processingJobId, ProcessingJobParameter.c.parameterValue).where(
+    ProcessingJobParameter.c.processingJobId.in_(_IDS),
+    ProcessingJobParameter.c.parameterKey == "motioncor_gainreference",
+)
+_LATEST_IDS = (
+    sa.select(ProcessingJob.c.dataCollectionId, sa.func.max(ProcessingJob.c.processingJobId))
+    .where(
+        ProcessingJob.c.dataCollectionId.in_(sa.bindparam("dcids", expanding=True)),
+        ProcessingJob.c.recipe.in_(sa.bindparam("recipes", expanding=True)),
+    )
+    .group_by(ProcessingJob.c.dataCollectionId)
+)
+_ADD_JOB = sa.insert(ProcessingJob).values(displayName="RELION", automatic=0, recordTimestamp=local_now())
+_ADD_PARAMETER = sa.insert(ProcessingJobParameter)
+_ADD_LAUNCH = sa.insert(launch).values(launched_at=utc_now())
 
 
 class JobNotFound(NotFound):
@@ -76,18 +146,7 @@ def get_visit_of(session: Session, settings: Settings, person: Person, job_id: i
         errors=[FieldError("jobId", "no such processing job")],
         processingJobId=job_id,
     )
-    statement = (
-        sa.select(ProcessingJob.c.dataCollectionId, *visits.COLUMNS)
-        .select_from(ProcessingJob)
-        .join(DataCollection, DataCollection.c.dataCollectionId == ProcessingJob.c.dataCollectionId)
-        .join(
-            DataCollectionGroup, DataCollectionGroup.c.dataCollectionGroupId == DataCollection.c.dataCollectionGroupId
-        )
-        .join(BLSession, BLSession.c.sessionId == DataCollectionGroup.c.sessionId)
-        .join(Proposal, Proposal.c.proposalId == BLSession.c.proposalId)
-        .where(ProcessingJob.c.processingJobId == job_id)
-    )
-    row = policy.get_visible(session, settings, person, statement, missing)
+    row = policy.get_visible(session, settings, person, _VISIT_OF, missing, {"job_id": job_id})
     return row.dataCollectionId, visits.visit_of(row, settings)
 
 
@@ -116,11 +175,7 @@ def count_of_collection(session: Session, dcid: int, recipes: Sequence[str]) -> 
 
 def find_latest_ids(session: Session, dcids: Sequence[int], recipes: Sequence[str]) -> dict[int, int]:
     """The newest such job of each data collection that has one."""
-    rows = session.execute(
-        sa.select(ProcessingJob.c.dataCollectionId, sa.func.max(ProcessingJob.c.processingJobId))
-        .where(ProcessingJob.c.dataCollectionId.in_(dcids), ProcessingJob.c.recipe.in_(recipes))
-        .group_by(ProcessingJob.c.dataCollectionId)
-    )
+    rows = session.execute(_LATEST_IDS, {"dcids": dcids, "recipes": recipes})
     return {row[0]: row[1] for row in rows}
 
 
@@ -128,11 +183,9 @@ def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> l
     """These jobs, in this order, with every fact that the database has. Whose they are was checked before."""
     if not job_ids:
         return []
-    found = _jobs(session, settings, ProcessingJob.c.processingJobId.in_(job_ids))
+    found = _jobs(session, settings, _JOBS_BY_ID, {"job_ids": job_ids})
     replaced: dict[int, list[int]] = {}
-    for job_id, by in session.execute(
-        sa.select(stop_request.c.job_id, stop_request.c.replaced_by).where(stop_request.c.replaced_by.in_(job_ids))
-    ):
+    for job_id, by in session.execute(_REPLACED, {"job_ids": job_ids}):
         replaced.setdefault(by, []).append(job_id)
     jobs = {job.facts.job_id: replace(job, replaces=tuple(sorted(replaced.get(job.facts.job_id, ())))) for job in found}
     return [jobs[job_id] for job_id in job_ids if job_id in jobs]
@@ -140,38 +193,15 @@ def list_jobs(session: Session, settings: Settings, job_ids: Sequence[int]) -> l
 
 def list_jobs_of_collection(session: Session, settings: Settings, dcid: int) -> list[Job]:
     """All jobs of a data collection that can block it, oldest first; without what they replaced."""
-    recipes = settings.broker.recipes
-    mine = sa.and_(ProcessingJob.c.dataCollectionId == dcid, ProcessingJob.c.recipe.in_(recipes))
-    return sorted(_jobs(session, settings, mine), key=lambda job: job.facts.job_id)
+    mine = _jobs(session, settings, _JOBS_OF_COLLECTION, {"dcid": dcid, "recipes": settings.broker.recipes})
+    return sorted(mine, key=lambda job: job.facts.job_id)
 
 
-def _jobs(session: Session, settings: Settings, condition: sa.ColumnElement[bool]) -> list[Job]:
-    rows = session.execute(
-        sa.select(
-            ProcessingJob.c.processingJobId,
-            ProcessingJob.c.dataCollectionId,
-            ProcessingJob.c.displayName,
-            ProcessingJob.c.comments,
-            ProcessingJob.c.recipe,
-            ProcessingJob.c.automatic,
-            ProcessingJob.c.recordTimestamp,
-            launch.c.guid,
-            launch.c.results_directory,
-            launch.c.launched_by,
-            launch.c.launched_at,
-            launch.c.face,
-            launch.c.seen_running_at,
-            stop_request.c.asked_by,
-            stop_request.c.asked_at,
-            stop_request.c.replaced_by,
-            utc_now().label("now"),
-        )
-        .outerjoin(launch, launch.c.job_id == ProcessingJob.c.processingJobId)
-        .outerjoin(stop_request, stop_request.c.job_id == ProcessingJob.c.processingJobId)
-        .where(condition)
-    ).all()
+def _jobs(session: Session, settings: Settings, statement: sa.Select[Any], values: Mapping[str, Any]) -> list[Job]:
+    rows = session.execute(statement, values).all()
     if not rows:
         return []
+    times = limits(settings)
     now = rows[0].now.replace(tzinfo=UTC)
     job_ids = [row.processingJobId for row in rows]
     programs = _programs(session, settings, job_ids, now)
@@ -210,7 +240,7 @@ def _jobs(session: Session, settings: Settings, condition: sa.ColumnElement[bool
                 replaced_by=row.replaced_by,
                 messages=messages.get((job_id, STOP), ()),
             ),
-            limits=limits(settings),
+            limits=times,
             zone=settings.zone,
         )
         automatic = None if row.automatic is None else bool(row.automatic)
@@ -228,11 +258,19 @@ def find_last_results(
     """
     if not program_ids:
         return {}
+    values = {f"program_{place}": program_id for place, program_id in enumerate(program_ids)}
+    rows = session.execute(_last_results(len(program_ids)), values)
+    signs = {program_id: _sign_of_life(time, settings, now) for program_id, time in rows}
+    return {program_id: sign for program_id, sign in signs.items() if sign is not None}
+
+
+@lru_cache(maxsize=64)
+def _last_results(count: int) -> sa.CompoundSelect[Any]:
     newest = []
-    for program_id in program_ids:
+    for place in range(count):
         mc, of_program = MotionCorrection.alias(), MotionCorrection.alias()
         last = sa.select(sa.func.max(of_program.c.motionCorrectionId)).where(
-            of_program.c.autoProcProgramId == program_id
+            of_program.c.autoProcProgramId == sa.bindparam(f"program_{place}")
         )
         newest.append(
             sa.select(mc.c.autoProcProgramId, Movie.c.createdTimeStamp)
@@ -240,10 +278,7 @@ def find_last_results(
             .join(Movie, Movie.c.movieId == mc.c.movieId)
             .where(mc.c.motionCorrectionId == last.scalar_subquery())
         )
-    signs = {
-        program_id: _sign_of_life(time, settings, now) for program_id, time in session.execute(sa.union_all(*newest))
-    }
-    return {program_id: sign for program_id, sign in signs.items() if sign is not None}
+    return sa.union_all(*newest)
 
 
 def _sign_of_life(local: datetime | None, settings: Settings, now: datetime) -> datetime | None:
@@ -268,21 +303,7 @@ def _utc(local: datetime | None, settings: Settings) -> datetime | None:
 def _programs(
     session: Session, settings: Settings, job_ids: Sequence[int], now: datetime
 ) -> Mapping[int, list[Program]]:
-    table = AutoProcProgram.c
-    rows = session.execute(
-        sa.select(
-            table.autoProcProgramId,
-            table.processingJobId,
-            table.parentAutoProcProgramId,
-            table.processingPrograms,
-            table.processingStatus,
-            table.processingMessage,
-            table.processingStartTime,
-            table.processingEndTime,
-            table.recordTimeStamp,
-            table.processingCommandLine,
-        ).where(table.processingJobId.in_(job_ids))
-    )
+    rows = session.execute(_PROGRAMS, {"job_ids": job_ids})
     out: dict[int, list[Program]] = {}
     for row in sorted(rows, key=lambda row: int(row.autoProcProgramId)):
         out.setdefault(row.processingJobId, []).append(
@@ -315,31 +336,15 @@ def find_gain_references(session: Session, job_ids: Sequence[int]) -> dict[int, 
     """The paths of the gain references that these jobs were launched with."""
     if not job_ids:
         return {}
-    table = ProcessingJobParameter.c
-    rows = session.execute(
-        sa.select(table.processingJobId, table.parameterValue).where(
-            table.processingJobId.in_(job_ids), table.parameterKey == "motioncor_gainreference"
-        )
-    )
+    rows = session.execute(_GAIN_REFERENCES, {"job_ids": job_ids})
     return {row.processingJobId: row.parameterValue for row in rows}
 
 
 def add_job(session: Session, dcid: int, recipe: str, comments: str, parameters: Mapping[str, str]) -> int:
     """Write a job with its parameters."""
-    job_id = inserted_id(
-        session.execute(
-            sa.insert(ProcessingJob).values(
-                dataCollectionId=dcid,
-                displayName="RELION",
-                comments=comments,
-                recipe=recipe,
-                automatic=0,
-                recordTimestamp=local_now(),
-            )
-        )
-    )
+    job_id = inserted_id(session.execute(_ADD_JOB, {"dataCollectionId": dcid, "comments": comments, "recipe": recipe}))
     session.execute(
-        sa.insert(ProcessingJobParameter),
+        _ADD_PARAMETER,
         [
             {"processingJobId": job_id, "parameterKey": key, "parameterValue": value}
             for key, value in parameters.items()
@@ -351,15 +356,15 @@ def add_job(session: Session, dcid: int, recipe: str, comments: str, parameters:
 def add_launch(session: Session, job_id: int, dcid: int, guid: str, directory: str, login: str, face: str) -> None:
     """Write down what we know of a launch before anything runs."""
     session.execute(
-        sa.insert(launch).values(
-            job_id=job_id,
-            dcid=dcid,
-            guid=guid,
-            results_directory=directory,
-            launched_by=login,
-            launched_at=utc_now(),
-            face=face,
-        )
+        _ADD_LAUNCH,
+        {
+            "job_id": job_id,
+            "dcid": dcid,
+            "guid": guid,
+            "results_directory": directory,
+            "launched_by": login,
+            "face": face,
+        },
     )
 
 

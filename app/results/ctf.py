@@ -49,24 +49,19 @@ class Ctf:
     image: str | None
 
 
-def get_ctf(resources: Resources, person: Person, program_id: int, image_number: int) -> Ctf:
-    """The CTF estimation of one image.
-
-    Raises:
-        ProgramNotFound: there is no such program that this person may see.
-        ImageNotFound: it has no such image.
-    """
-
-    def source_of(ident: Any) -> sa.FromClause:
-        return (
-            programs.TO_VISIT.outerjoin(
-                CTF, sa.and_(ctf.ctfId == ident, ctf.autoProcProgramId == AutoProcProgram.c.autoProcProgramId)
-            )
-            .outerjoin(MotionCorrection, MotionCorrection.c.motionCorrectionId == ctf.motionCorrectionId)
-            .outerjoin(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
+def _source_of(ident: Any) -> sa.FromClause:
+    return (
+        programs.TO_VISIT.outerjoin(
+            CTF, sa.and_(ctf.ctfId == ident, ctf.autoProcProgramId == AutoProcProgram.c.autoProcProgramId)
         )
+        .outerjoin(MotionCorrection, MotionCorrection.c.motionCorrectionId == ctf.motionCorrectionId)
+        .outerjoin(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
+    )
 
-    columns = (
+
+_ROW = numbers.question(
+    numbers.CTF_ESTIMATION,
+    (
         ctf.ctfId,
         Movie.c.createdTimeStamp,
         ctf.boxSizeX,
@@ -84,8 +79,19 @@ def get_ctf(resources: Resources, person: Person, program_id: int, image_number:
         ctf.ccValue,
         ctf.comments,
         ctf.fftTheoreticalFullPath,
-    )
-    row = numbers.get_row(resources, person, numbers.CTF_ESTIMATION, program_id, image_number, columns, source_of)
+    ),
+    _source_of,
+)
+
+
+def get_ctf(resources: Resources, person: Person, program_id: int, image_number: int) -> Ctf:
+    """The CTF estimation of one image.
+
+    Raises:
+        ProgramNotFound: there is no such program that this person may see.
+        ImageNotFound: it has no such image.
+    """
+    row = numbers.get_row(resources, person, _ROW, program_id, image_number)
     return Ctf(
         ctf_id=row.ctfId,
         image_number=image_number,

@@ -23,7 +23,8 @@ from app.filesystem import served
 from app.filesystem.looks import NoAnswer
 from app.ispyb.tables import AutoProcProgram, MotionCorrection
 from app.resources import Resources
-from app.results import programs
+from app.results import numbers, programs
+from app.results.programs import ImageNotFound
 from app.results.rules import finite_numbers
 
 log = logging.getLogger(__name__)
@@ -86,24 +87,31 @@ def ask_table(session: Session, statement: sa.Select[Any]) -> Sequence[sa.Row[An
         return []
 
 
+def _source_of(ident: Any) -> sa.FromClause:
+    mc = MotionCorrection.c
+    return programs.TO_VISIT.outerjoin(
+        MotionCorrection,
+        sa.and_(mc.motionCorrectionId == ident, mc.autoProcProgramId == AutoProcProgram.c.autoProcProgramId),
+    )
+
+
+_ROW = numbers.question(
+    numbers.MOTION, (MotionCorrection.c.motionCorrectionId, MotionCorrection.c.driftPlotFullPath), _source_of
+)
+
+
 def get_drift(resources: Resources, person: Person, program_id: int, image_number: int) -> Drift:
     """The drift in one image; nothing if that is not known, or if there is no such image.
 
     Raises:
         ProgramNotFound: there is no such program that this person may see.
     """
-    mc = MotionCorrection.c
-    first = programs.first_of_image(
-        MotionCorrection, "autoProcProgramId", "motionCorrectionId", program_id, image_number
-    )
-    source = programs.TO_VISIT.outerjoin(
-        MotionCorrection,
-        sa.and_(mc.motionCorrectionId == first, mc.autoProcProgramId == AutoProcProgram.c.autoProcProgramId),
-    )
-    columns = (mc.motionCorrectionId, mc.driftPlotFullPath)
+    try:
+        row = numbers.get_row(resources, person, _ROW, program_id, image_number)
+    except ImageNotFound:
+        return Drift([], [])
     with resources.database.read() as session:
-        row = programs.get(session, resources.settings, person, program_id, columns, source=source)
-        drift = None if row.motionCorrectionId is None else _of_table(session, row.motionCorrectionId)
+        drift = _of_table(session, row.motionCorrectionId)
     if drift is not None or row.driftPlotFullPath is None:
         return drift or Drift([], [])
     return _of_plot(resources, row.driftPlotFullPath, f"drift of image {image_number} of program {program_id}")

@@ -44,21 +44,16 @@ class Motion:
     fft_corrected: str | None
 
 
-def get_motion(resources: Resources, person: Person, program_id: int, image_number: int) -> Motion:
-    """The motion correction of one image.
+def _source_of(ident: Any) -> sa.FromClause:
+    return programs.TO_VISIT.outerjoin(
+        MotionCorrection,
+        sa.and_(mc.motionCorrectionId == ident, mc.autoProcProgramId == AutoProcProgram.c.autoProcProgramId),
+    ).outerjoin(Movie, Movie.c.movieId == mc.movieId)
 
-    Raises:
-        ProgramNotFound: there is no such program that this person may see.
-        ImageNotFound: it has no such image.
-    """
 
-    def source_of(ident: Any) -> sa.FromClause:
-        return programs.TO_VISIT.outerjoin(
-            MotionCorrection,
-            sa.and_(mc.motionCorrectionId == ident, mc.autoProcProgramId == AutoProcProgram.c.autoProcProgramId),
-        ).outerjoin(Movie, Movie.c.movieId == mc.movieId)
-
-    columns = (
+_ROW = numbers.question(
+    numbers.MOTION,
+    (
         mc.motionCorrectionId,
         Movie.c.createdTimeStamp,
         mc.firstFrame,
@@ -73,8 +68,19 @@ def get_motion(resources: Resources, person: Person, program_id: int, image_numb
         mc.micrographSnapshotFullPath,
         mc.fftFullPath,
         mc.fftCorrectedFullPath,
-    )
-    row = numbers.get_row(resources, person, numbers.MOTION, program_id, image_number, columns, source_of)
+    ),
+    _source_of,
+)
+
+
+def get_motion(resources: Resources, person: Person, program_id: int, image_number: int) -> Motion:
+    """The motion correction of one image.
+
+    Raises:
+        ProgramNotFound: there is no such program that this person may see.
+        ImageNotFound: it has no such image.
+    """
+    row = numbers.get_row(resources, person, _ROW, program_id, image_number)
     return Motion(
         image_number=image_number,
         created_time_stamp=from_local(row.createdTimeStamp, resources.settings.zone),

@@ -10,11 +10,12 @@ import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from app.access.identity import Person
 from app.db import Database
@@ -84,50 +85,78 @@ class Numbers:
 _numbers: WeakKeyDictionary[Database, Numbers] = WeakKeyDictionary()
 
 
-def get_row(
-    resources: Resources,
-    person: Person,
-    step: Step,
-    program_id: int,
-    image_number: int,
-    columns: Sequence[sa.ColumnElement[Any]],
-    source_of: Callable[[Any], sa.FromClause],
-) -> sa.Row[Any]:
-    """These columns of a program, with what a step has made of an image; the lowest id if there are several.
+@dataclass(frozen=True)
+class Question:
+    """What is to be known of an image. The statements are built once, for that costs more than to answer them.
+
+    Args:
+        by_key: finds the step's row by ``hint``, and ``by_number`` by ``image_number``, among all of a program.
+    """
+
+    step: Step
+    by_key: sa.Select[Any]
+    by_number: sa.Select[Any]
+
+
+def question(
+    step: Step, columns: Sequence[sa.ColumnElement[Any]], source_of: Callable[[Any], sa.FromClause]
+) -> Question:
+    """Ask for these columns of a program, with what a step has made of an image.
 
     Args:
         source_of: ``programs.TO_VISIT`` with outer joins to the step's row with this key, and to its motion correction.
+    """
+    wanted = (*columns, MotionCorrection.c.imageNumber.label("found_number"), step.key.label("found"))
+    first = programs.first_of_image(step.table, step.program, step.motion)
+    return Question(
+        step,
+        by_key=programs.about(wanted, source_of(sa.bindparam("hint"))),
+        by_number=programs.about(wanted, source_of(first)),
+    )
+
+
+def get_row(resources: Resources, person: Person, asked: Question, program_id: int, image_number: int) -> sa.Row[Any]:
+    """The answer for one image of a program; that with the lowest id if there are several.
 
     Raises:
         ProgramNotFound: there is no such program that this person may see.
         ImageNotFound: nothing was made of that image.
     """
-    known = _numbers.setdefault(resources.database, Numbers())
-    wanted = (*columns, MotionCorrection.c.imageNumber.label("found_number"), step.key.label("found"))
-    hint = known.find(step, program_id, image_number)
+    known, settings = _numbers.setdefault(resources.database, Numbers()), resources.settings
+    hint = known.find(asked.step, program_id, image_number)
+    if hint is None:
+        with resources.database.read() as session:
+            programs.get(session, settings, person, program_id)  # whose it is: what is read now is for everybody
+        one_for_all = ("numbers", asked.step.table.name, program_id)
+        resources.recent.get(one_for_all, lambda: _learn(resources.database, known, asked.step, program_id))
+        hint = known.find(asked.step, program_id, image_number)
     with resources.database.read() as session:
         if hint is not None:
-            row = programs.get(session, resources.settings, person, program_id, wanted, source=source_of(hint))
+            row = programs.get(session, settings, person, program_id, asked.by_key, hint=hint)
             if row.found_number == image_number:
                 return row
-        first = programs.first_of_image(step.table, step.program, step.motion, program_id, image_number)
-        row = programs.get(session, resources.settings, person, program_id, wanted, source=source_of(first))
-        _learn(session, known, step, program_id)
+        # It may have come within this moment, or behind rows that were read before it was committed.
+        row = programs.get(session, settings, person, program_id, asked.by_number, image_number=image_number)
     if row.found is None:
         raise programs.image_missing(program_id, image_number)
     return row
 
 
-def _learn(session: Session, numbers: Numbers, step: Step, program_id: int) -> None:
+def _learn(database: Database, numbers: Numbers, step: Step, program_id: int) -> bool:
     """Read what a program has made since it was read last. Whose it is was checked before."""
+    values = {"program_id": program_id, "last": numbers.last(step, program_id)}
+    with database.read() as session:
+        numbers.keep(step, program_id, ((row[0], row[1]) for row in session.execute(_new_rows(step), values)))
+    return True
+
+
+@cache
+def _new_rows(step: Step) -> sa.Select[Any]:
     source, key, program = programs.rows_of(step.table, step.program)
     if step.table is not MotionCorrection:
         source = source.join(MotionCorrection, MotionCorrection.c.motionCorrectionId == step.table.c[step.motion])
-    statement = (
+    return programs.in_this_order(
         sa.select(key, MotionCorrection.c.imageNumber)
         .select_from(source)
-        .where(program == program_id, key > numbers.last(step, program_id))
+        .where(program == sa.bindparam("program_id"), key > sa.bindparam("last"))
     )
-    for dialect in ("mysql", "mariadb"):
-        statement = statement.prefix_with("STRAIGHT_JOIN", dialect=dialect)
-    numbers.keep(step, program_id, ((row[0], row[1]) for row in session.execute(statement)))

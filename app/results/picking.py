@@ -37,6 +37,30 @@ class Picking:
     summary_image: str | None
 
 
+def _source_of(ident: Any) -> sa.FromClause:
+    return (
+        programs.TO_VISIT.outerjoin(
+            ParticlePicker,
+            sa.and_(picker.particlePickerId == ident, picker.programId == AutoProcProgram.c.autoProcProgramId),
+        )
+        .outerjoin(MotionCorrection, MotionCorrection.c.motionCorrectionId == picker.firstMotionCorrectionId)
+        .outerjoin(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
+    )
+
+
+_ROW = numbers.question(
+    numbers.PICKING,
+    (
+        picker.particlePickerId,
+        Movie.c.createdTimeStamp,
+        picker.particleDiameter,
+        picker.numberOfParticles,
+        picker.summaryImageFullPath,
+    ),
+    _source_of,
+)
+
+
 def get_picking(resources: Resources, person: Person, program_id: int, image_number: int) -> Picking:
     """The particles of one image.
 
@@ -44,25 +68,7 @@ def get_picking(resources: Resources, person: Person, program_id: int, image_num
         ProgramNotFound: there is no such program that this person may see.
         ImageNotFound: it has no such image.
     """
-
-    def source_of(ident: Any) -> sa.FromClause:
-        return (
-            programs.TO_VISIT.outerjoin(
-                ParticlePicker,
-                sa.and_(picker.particlePickerId == ident, picker.programId == AutoProcProgram.c.autoProcProgramId),
-            )
-            .outerjoin(MotionCorrection, MotionCorrection.c.motionCorrectionId == picker.firstMotionCorrectionId)
-            .outerjoin(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
-        )
-
-    columns = (
-        picker.particlePickerId,
-        Movie.c.createdTimeStamp,
-        picker.particleDiameter,
-        picker.numberOfParticles,
-        picker.summaryImageFullPath,
-    )
-    row = numbers.get_row(resources, person, numbers.PICKING, program_id, image_number, columns, source_of)
+    row = numbers.get_row(resources, person, _ROW, program_id, image_number)
     return Picking(
         image_number=image_number,
         created_time_stamp=from_local(row.createdTimeStamp, resources.settings.zone),

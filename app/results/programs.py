@@ -41,16 +41,28 @@ TO_VISIT = (
 )
 
 
+def about(columns: Sequence[sa.ColumnElement[Any]] = (), source: sa.FromClause = TO_VISIT) -> sa.Select[Any]:
+    """A statement for ``get``, which is built once: these columns of a program.
+
+    Args:
+        source: ``TO_VISIT`` with outer joins that leave one row of each program.
+    """
+    of_program = AutoProcProgram.c.autoProcProgramId == sa.bindparam("program_id")
+    return sa.select(*PROPOSAL, *columns).select_from(source).where(of_program)
+
+
+_PLAIN = about()
+
+
 def get(
     session: Session,
     settings: Settings,
     person: Person,
     program_id: int,
-    columns: Sequence[sa.ColumnElement[Any]] = (),
-    *,
-    source: sa.FromClause = TO_VISIT,
+    statement: sa.Select[Any] = _PLAIN,
+    **values: int,
 ) -> sa.Row[Any]:
-    """These columns of the one row that ``source`` (``TO_VISIT`` with outer joins) has of a program.
+    """What a statement (see ``about``) has of a program, with these further values.
 
     Raises:
         ProgramNotFound: there is none that this person may see.
@@ -61,10 +73,7 @@ def get(
         errors=[FieldError("programId", "no such program")],
         programId=program_id,
     )
-    statement = (
-        sa.select(*PROPOSAL, *columns).select_from(source).where(AutoProcProgram.c.autoProcProgramId == program_id)
-    )
-    return policy.get_visible(session, settings, person, statement, missing)
+    return policy.get_visible(session, settings, person, statement, missing, {"program_id": program_id, **values})
 
 
 def in_this_order(statement: sa.Select[Any]) -> sa.Select[Any]:
@@ -97,12 +106,11 @@ def rows_of(table: sa.Table, owner: str) -> tuple[sa.FromClause, sa.ColumnElemen
     return mine.join(table, key == mine.c[key.name]), mine.c[key.name], mine.c[owner]
 
 
-def first_of_image(
-    table: sa.Table, program: str, motion: str, program_id: int, image_number: int
-) -> sa.ScalarSelect[Any]:
+def first_of_image(table: sa.Table, program: str, motion: str) -> sa.ScalarSelect[Any]:
     """The row that a program has made of one image; the lowest id if there are several.
 
-    A query of its own within the one that asks, for limited to one row it stops at the first.
+    A query of its own within the one that asks, for limited to one row it stops at the first. Its parameters are
+    ``program_id`` and ``image_number``.
 
     Args:
         program: the table's column with the program, and ``motion`` that with the motion correction.
@@ -113,7 +121,7 @@ def first_of_image(
     return (
         sa.select(key)
         .select_from(source)
-        .where(of_program == program_id, MotionCorrection.c.imageNumber == image_number)
+        .where(of_program == sa.bindparam("program_id"), MotionCorrection.c.imageNumber == sa.bindparam("image_number"))
         .order_by(key)
         .limit(1)
         .correlate(None)

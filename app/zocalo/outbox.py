@@ -45,6 +45,62 @@ outbox = sa.Table(
 )
 
 
+# Statements are built once: to put one together costs more than MariaDB needs to answer it.
+_ENQUEUE = sa.insert(outbox).values(queued_at=utc_now(), due_at=utc_now(), open=1)
+_older = outbox.alias("older")
+_OLDEST = (
+    sa.select(
+        outbox.c.id,
+        outbox.c.job_id,
+        outbox.c.kind,
+        outbox.c.body,
+        outbox.c.login,
+        outbox.c.message_id,
+        outbox.c.attempts,
+        outbox.c.attempted_at,
+        outbox.c.cancelled_at,
+        utc_now().label("now"),
+    )
+    .where(
+        outbox.c.open == 1,
+        outbox.c.due_at <= utc_now(),
+        # SKIP LOCKED alone would take the next of a key while the first is being sent.
+        ~sa.exists().where(_older.c.open == 1, _older.c.order_key == outbox.c.order_key, _older.c.id < outbox.c.id),
+    )
+    .order_by(outbox.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    sa.update(outbox)
+    .where(outbox.c.id == sa.bindparam("message"))
+    .values(
+        due_at=sa.bindparam("until"),
+        attempts=outbox.c.attempts + 1,
+        attempted_at=sa.func.coalesce(outbox.c.attempted_at, sa.bindparam("claimed_at", type_=Moment)),
+    )
+)
+_CLOSE = sa.update(outbox).where(outbox.c.id == sa.bindparam("message")).values(open=None)
+_MARK_SENT = (
+    sa.update(outbox)
+    .where(outbox.c.id == sa.bindparam("message"))
+    .values(sent_at=utc_now(), open=None, last_error=None)
+)
+_DELIVERIES = sa.select(
+    outbox.c.id,
+    outbox.c.job_id,
+    outbox.c.kind,
+    outbox.c.queued_at,
+    outbox.c.attempts,
+    outbox.c.attempted_at,
+    outbox.c.sent_at,
+    outbox.c.cancelled_at,
+    outbox.c.last_error,
+    outbox.c.login,
+    outbox.c.reason,
+).where(outbox.c.job_id.in_(sa.bindparam("job_ids", expanding=True)))
+
+
 @dataclass(frozen=True)
 class Delivery:
     """What became of one message.
@@ -81,18 +137,16 @@ class Claimed:
 def enqueue(session: Session, dcid: int, message: Message, login: str, *, reason: str | None = None) -> None:
     """Write a message for Zocalo; it is sent after the commit, behind earlier ones of this data collection."""
     session.execute(
-        sa.insert(outbox).values(
-            order_key=dcid,
-            job_id=message.job_id,
-            kind=message.kind,
-            body=message.body(),
-            login=login,
-            reason=reason,
-            message_id=str(uuid.uuid4()),
-            queued_at=utc_now(),
-            due_at=utc_now(),
-            open=1,
-        )
+        _ENQUEUE,
+        {
+            "order_key": dcid,
+            "job_id": message.job_id,
+            "kind": message.kind,
+            "body": message.body(),
+            "login": login,
+            "reason": reason,
+            "message_id": str(uuid.uuid4()),
+        },
     )
 
 
@@ -123,43 +177,12 @@ def claim(session: Session, seconds: float) -> Claimed | None:
 
     A start that was cancelled after an earlier claim is closed instead.
     """
-    older = outbox.alias("older")
-    now = session.execute(sa.select(utc_now())).scalar_one()
-    statement = (
-        sa.select(
-            outbox.c.id,
-            outbox.c.job_id,
-            outbox.c.kind,
-            outbox.c.body,
-            outbox.c.login,
-            outbox.c.message_id,
-            outbox.c.attempts,
-            outbox.c.attempted_at,
-            outbox.c.cancelled_at,
-        )
-        .where(
-            outbox.c.open == 1,
-            outbox.c.due_at <= now,
-            # SKIP LOCKED alone would take the next of a key while the first is being sent.
-            ~sa.exists().where(older.c.open == 1, older.c.order_key == outbox.c.order_key, older.c.id < outbox.c.id),
-        )
-        .order_by(outbox.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    while (row := session.execute(statement).first()) is not None and row.cancelled_at is not None:
-        session.execute(sa.update(outbox).where(outbox.c.id == row.id).values(open=None))
+    while (row := session.execute(_OLDEST).first()) is not None and row.cancelled_at is not None:
+        session.execute(_CLOSE, {"message": row.id})
     if row is None:
         return None
-    session.execute(
-        sa.update(outbox)
-        .where(outbox.c.id == row.id)
-        .values(
-            due_at=now + timedelta(seconds=seconds),
-            attempts=outbox.c.attempts + 1,
-            attempted_at=sa.func.coalesce(outbox.c.attempted_at, now),
-        )
-    )
+    until = row.now + timedelta(seconds=seconds)
+    session.execute(_CLAIM, {"message": row.id, "until": until, "claimed_at": row.now})
     return Claimed(
         id=row.id,
         job_id=row.job_id,
@@ -174,9 +197,7 @@ def claim(session: Session, seconds: float) -> Claimed | None:
 
 def mark_sent(session: Session, message_id: int) -> None:
     """The broker has confirmed it."""
-    session.execute(
-        sa.update(outbox).where(outbox.c.id == message_id).values(sent_at=utc_now(), open=None, last_error=None)
-    )
+    session.execute(_MARK_SENT, {"message": message_id})
 
 
 def mark_failed(session: Session, message: Claimed, error: str, *, pause: float, written: bool) -> None:
@@ -215,21 +236,7 @@ def note_trouble(session: Session, error: str) -> None:
 
 def find_deliveries(session: Session, job_ids: Sequence[int]) -> dict[tuple[int, str], list[Delivery]]:
     """What became of these jobs' messages, by job and kind, oldest first."""
-    rows = session.execute(
-        sa.select(
-            outbox.c.id,
-            outbox.c.job_id,
-            outbox.c.kind,
-            outbox.c.queued_at,
-            outbox.c.attempts,
-            outbox.c.attempted_at,
-            outbox.c.sent_at,
-            outbox.c.cancelled_at,
-            outbox.c.last_error,
-            outbox.c.login,
-            outbox.c.reason,
-        ).where(outbox.c.job_id.in_(job_ids))
-    )
+    rows = session.execute(_DELIVERIES, {"job_ids": job_ids})
     out: dict[tuple[int, str], list[Delivery]] = {}
     for row in sorted(rows, key=lambda row: int(row.id)):  # here: in the database it would be a sort of its own
         delivery = Delivery(
