@@ -1,6 +1,7 @@
 """The relay: takes messages from the outbox to the broker, at least once, in order per data collection.
 
-Claim and commit, send outside of any transaction, then mark. Several relays share the work. A broker that is away
+Claim and commit, send outside of any transaction, then mark, and claim the next with the same commit. Several relays
+share the work. A broker that is away
 costs nothing but time: messages wait, and the relay tries again with pauses that grow to a stated bound. Where the
 queue can be looked at, nothing is sent while it is known to be missing: a STOMP broker would confirm, and drop it.
 """
@@ -11,6 +12,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy.orm import Session
 
 from app import metrics
 from app.db import Database
@@ -23,8 +27,16 @@ from app.zocalo.transport import Transport, TransportError
 from app.zocalo.watch import QueueWatch
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 FIRST_PAUSE = 0.5  # seconds; doubled up to RelaySettings.backoff_seconds
+
+
+class Held(NamedTuple):
+    """A message that was claimed, and when, on this process's clock."""
+
+    message: Claimed
+    since: float
 
 
 class Relay:
@@ -67,12 +79,10 @@ class Relay:
     def _run(self) -> None:
         while not self._ending.is_set():
             try:
-                while not self._ending.is_set():
-                    self._be_ready()
-                    begun = time.monotonic()
-                    if (message := self._claim()) is None:
-                        break
-                    self._deliver(message, begun)
+                self._be_ready()
+                held = self._hold()
+                while held is not None:
+                    held = self._deliver(held)
                 self._all_is_well()
                 self._woken.wait(self._settings.sweep_seconds)
                 self._woken.clear()
@@ -102,13 +112,27 @@ class Relay:
         self.trouble, self._failures = None, 0
         metrics.broker_connected.set(1)
 
-    def _claim(self) -> Claimed | None:
-        return self._database.write(lambda session: outbox.claim(session, self._settings.claim_seconds))
+    def _hold(self, sent: Claimed | None = None) -> Held | None:
+        """Claim a message; in the same transaction note that one was sent, which spares a commit for each."""
+        since = time.monotonic()
 
-    def _deliver(self, message: Claimed, claimed: float) -> None:
+        def work(session: Session) -> Claimed | None:
+            if sent is not None:
+                outbox.mark_sent(session, sent.id)
+            queue = self.watch.queue
+            if self._ending.is_set() or (queue is not None and queue.obstacle is not None):
+                return None
+            return outbox.claim(session, self._settings.claim_seconds)
+
+        claimed = self._database.write(work)
+        return None if claimed is None else Held(claimed, since)
+
+    def _deliver(self, held: Held) -> Held | None:
+        """Send a message; the next one, which was claimed as this one was noted."""
+        message = held.message
         try:
             self._be_ready()
-            if time.monotonic() - claimed + self._transport.patience > self._settings.claim_seconds:
+            if time.monotonic() - held.since + self._transport.patience > self._settings.claim_seconds:
                 raise TransportError("the claim is too old to send", written=False)  # another relay may have it soon
             self._transport.send(message.body, headers(message.login, message.message_id))
         except TransportError as error:
@@ -128,22 +152,22 @@ class Relay:
             )
             raise
         metrics.sends.labels(message.kind, "confirmed").inc()
-        self._settle(lambda: self._database.write(lambda session: outbox.mark_sent(session, message.id)))
+        following = self._settle(lambda: self._hold(message))
         self._all_is_well()
         log.info("sent the %s of job %d (message %s)", message.kind, message.job_id, message.message_id)
+        return following
 
-    def _settle(self, note: Callable[[], None]) -> None:
+    def _settle(self, note: Callable[[], T]) -> T | None:
         """Write down what became of a message, however long the database is away: to forget it is a duplicate."""
         while True:
             try:
-                note()
-                return
+                return note()
             except Unavailable as error:
                 log.warning("relay: cannot note what was sent yet: %s", error.detail)
             except Exception:
                 log.exception("relay: cannot note what was sent yet")
             if self._ending.wait(0.5):
-                return
+                return None
 
     def _pause(self, failures: int) -> float:
         return float(min(FIRST_PAUSE * 2 ** min(failures, 30), self._settings.backoff_seconds))
