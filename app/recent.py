@@ -38,9 +38,9 @@ class Recent:
         """What was found for this a moment ago, or what ``find`` finds now; what it raises is not kept."""
         if not self._seconds:
             return find()
-        if (known := self._known(asked)) is not None:
-            fresh: T = known[1]
-            return fresh
+        if (fresh := self.recall(asked)) is not None:
+            known_answer: T = fresh
+            return known_answer
         with self._lock:
             looking = self._looking.setdefault(asked, threading.Lock())
         mine = looking.acquire(timeout=PATIENCE)
@@ -56,6 +56,11 @@ class Recent:
                 with self._lock:
                     self._looking.pop(asked, None)
                 looking.release()
+
+    def recall(self, asked: Hashable) -> Any:
+        """What was found for this a moment ago; ``None`` if nothing was. It never waits."""
+        known = self._known(asked)
+        return None if known is None else known[1]
 
     def _known(self, asked: Hashable) -> tuple[float, Any] | None:
         known = self._found.get(asked)

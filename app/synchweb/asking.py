@@ -75,8 +75,8 @@ class Asked:
         return min(max(1, self.number("pageSize", "per_page", default=PER_PAGE)), MOST_PER_PAGE)
 
 
-def _got(request: Request) -> Asked:
-    return _asked(request, {})
+async def _got(request: Request) -> Asked:
+    return await _asked(request, {})
 
 
 async def _json(request: Request) -> dict[str, Any]:
@@ -89,18 +89,18 @@ async def _json_or_form(request: Request) -> dict[str, Any]:
     return read_form(body) if form else read_json(body)
 
 
-def _sent(request: Request, body: Annotated[dict[str, Any], Depends(_json)]) -> Asked:
-    return _asked(request, body)
+async def _sent(request: Request, body: Annotated[dict[str, Any], Depends(_json)]) -> Asked:
+    return await _asked(request, body)
 
 
-def _sent_somehow(request: Request, body: Annotated[dict[str, Any], Depends(_json_or_form)]) -> Asked:
-    return _asked(request, body)
+async def _sent_somehow(request: Request, body: Annotated[dict[str, Any], Depends(_json_or_form)]) -> Asked:
+    return await _asked(request, body)
 
 
-def _asked(request: Request, posted: Mapping[str, Any]) -> Asked:
+async def _asked(request: Request, posted: Mapping[str, Any]) -> Asked:
     # In a post the proposal is one of the body's fields, and wins over the address.
     proposal = posted.get("prop") or request.query_params.get("prop") or None
-    person = person_of(request, proposal=None if proposal is None else str(proposal))
+    person = await person_of(request, proposal=None if proposal is None else str(proposal))
     return Asked(request, resources_of(request), person, request.query_params, posted)
 
 
