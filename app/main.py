@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio.to_thread
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
@@ -146,12 +146,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.watch = watch
     app.state.relay = background.relay if with_relay else None
-    api = APIRouter(prefix=PREFIX)
-    api.include_router(visits.router)
-    api.include_router(jobs.router)
-    api.include_router(results.router)
-    app.include_router(api)
-    app.include_router(synchweb.router)
+    # Side by side: FastAPI searches each router anew for every router that it is included in.
+    for native in (visits.router, jobs.router, results.router):
+        app.include_router(native, prefix=PREFIX)
+    for former in synchweb.ROUTERS:
+        app.include_router(former, prefix=SYNCHWEB)
     app.include_router(health.router)
     faces = Faces(NATIVE, {f"{SYNCHWEB}/": synchweb_errors.FACE, f"{PREFIX}/": NATIVE})
     faces.install(app)
