@@ -9,6 +9,7 @@ from app.data_collections.rules import Movies, MoviesInvalid, parse_movies
 from app.errors import FieldError, Invalid, Unavailable
 from app.filesystem import movies as movie_files
 from app.filesystem.looks import NoAnswer
+from app.filesystem.movies import MovieLook
 from app.resources import Resources
 from app.visits.rules import Visit
 
@@ -84,12 +85,28 @@ def look(resources: Resources, movies: Movies, place: Place) -> Sight:
         MoviesInvalid: the movies lie where they must not.
     """
     try:
-        found = resources.looks.run(
-            str(place.visit_directory),
-            lambda: movie_files.look(Path(movies.directory), movies.template, within=place.within),
-        )
+        found = resources.looks.run(str(place.visit_directory), lambda: look_now(movies, place))
     except NoAnswer as error:
-        return Sight(None, f"Whether there are movies could not be seen: {error}.")
+        return no_sight(error)
+    return sight_of(found, movies, place)
+
+
+def look_now(movies: Movies, place: Place) -> MovieLook:
+    """Look for a movie in this thread, which the file system may keep waiting."""
+    return movie_files.look(Path(movies.directory), movies.template, within=place.within)
+
+
+def no_sight(error: NoAnswer) -> Sight:
+    """What is known if the file system does not answer."""
+    return Sight(None, f"Whether there are movies could not be seen: {error}.")
+
+
+def sight_of(found: MovieLook, movies: Movies, place: Place) -> Sight:
+    """What a look tells.
+
+    Raises:
+        MoviesInvalid: the movies lie where they must not.
+    """
     if found.outside is not None:
         field = "imageDirectory" if str(found.outside) == movies.directory else "fileTemplate"
         allowed = ", ".join(map(str, place.within))

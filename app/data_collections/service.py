@@ -12,7 +12,6 @@ from app.data_collections import movies, repository
 from app.data_collections.acquisition import Acquisition
 from app.data_collections.movies import MoviesRequest, Place
 from app.data_collections.rules import DataCollection, comments_misfit
-from app.db import database_now
 from app.errors import Conflict, FieldError, Invalid
 from app.resources import Resources
 from app.visits import repository as visits
@@ -51,7 +50,7 @@ def create_collection(
     settings = resources.settings
     with resources.database.read() as session:
         visit = visits.get_visit(session, settings, person, ref)
-        require_processing(visit, database_now(session), settings.grace_hours)
+        require_processing(visit, visit.as_of, settings.grace_hours)
     _require_fit(comments)
     files = movies.parse(resources, visit, request)
     directory = movies.directory_of(resources, visit)

@@ -13,7 +13,6 @@ from app.processing_jobs import evidence
 from app.processing_jobs.evidence import Seen
 from app.processing_jobs.repository import Job
 from app.processing_jobs.rules import State, blocks, since, status
-from app.processing_jobs.targets import Target
 from app.resources import Resources
 
 
@@ -31,21 +30,17 @@ class OtherJobsBlock(Conflict):
     """Another job blocks by now than those whose stop was confirmed."""
 
 
-def look_at_jobs(resources: Resources, target: Target) -> dict[int, Seen]:
-    """What the files say about the jobs of a data collection, before they are judged under its slot."""
-    if target.collection is None:
-        return {}
-    with resources.database.read() as session:
-        jobs = evidence.list_jobs_of_collection(session, resources, target.collection.dcid)
-    return evidence.look(resources, [job for job in jobs if not job.facts.ended], target.visit)
-
-
 def list_blocking(
     session: Session, resources: Resources, collection: DataCollection, seen: Mapping[int, Seen]
 ) -> list[tuple[Job, State]]:
     """The jobs that block a data collection, oldest first: by the database now, and by what was seen before."""
+    return those_that_block(resources, evidence.list_jobs_of_collection(session, resources, collection.dcid), seen)
+
+
+def those_that_block(resources: Resources, jobs: Sequence[Job], seen: Mapping[int, Seen]) -> list[tuple[Job, State]]:
+    """Of a data collection's jobs those that block it, with what was seen of their files."""
     out = []
-    for known in evidence.list_jobs_of_collection(session, resources, collection.dcid):
+    for known in jobs:
         job = evidence.with_seen(known, seen.get(known.facts.job_id))
         state = status(job.facts).state
         if blocks(job.facts, state, resources.settings.broker.recipes):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
@@ -20,11 +20,10 @@ from app.access.identity import Person
 from app.data_collections import movies as movie_files
 from app.data_collections import repository as data_collections
 from app.data_collections.movies import MoviesRequest
-from app.data_collections.rules import Movies, require_results_directory
-from app.db import database_now
+from app.data_collections.rules import DataCollection, Movies, require_results_directory
 from app.errors import EMError, Invalid
 from app.filesystem import gain_reference
-from app.processing_jobs import blocking, idempotency, relion, repository, stopping, targets
+from app.processing_jobs import blocking, evidence, idempotency, relion, repository, stopping, targets
 from app.processing_jobs.evidence import Seen
 from app.processing_jobs.idempotency import Attempt
 from app.processing_jobs.relion import RelionParameters
@@ -106,11 +105,11 @@ def check_movies(resources: Resources, person: Person, ref: VisitRef, request: M
     """
     with resources.database.read() as session:
         visit = visits.get_visit(session, resources.settings, person, ref)
-        now = database_now(session)
-        if (reason := why_not(visit, now, resources.settings.grace_hours)) is not None:
+        if (reason := why_not(visit, visit.as_of, resources.settings.grace_hours)) is not None:
             return Check(None, None, "none", reason, (), ())
         target = targets.of_movies(session, resources, visit, movie_files.parse(resources, visit, request))
-    return _check(resources, target)
+        jobs = _jobs(session, resources, target.collection)
+    return _check(resources, target, jobs)
 
 
 def check_collection(resources: Resources, person: Person, dcid: int) -> Check:
@@ -121,11 +120,11 @@ def check_collection(resources: Resources, person: Person, dcid: int) -> Check:
     """
     with resources.database.read() as session:
         collection, visit = data_collections.get(session, resources.settings, person, dcid)
-        now = database_now(session)
-        if (reason := why_not(visit, now, resources.settings.grace_hours)) is not None:
+        if (reason := why_not(visit, visit.as_of, resources.settings.grace_hours)) is not None:
             return Check(dcid, None, "none", reason, (), ())
         target = targets.of_collection(resources, visit, collection)
-    return _check(resources, target)
+        jobs = _jobs(session, resources, collection)
+    return _check(resources, target, jobs)
 
 
 def launch_movies(
@@ -142,13 +141,14 @@ def launch_movies(
         visit = visits.get_visit(session, resources.settings, person, ref)
         if (before := _answered(session, order)) is not None:
             return before
-        require_processing(visit, database_now(session), resources.settings.grace_hours)
+        require_processing(visit, visit.as_of, resources.settings.grace_hours)
     movies, known = _collect_errors(
         lambda: movie_files.parse(resources, visit, request, "movies."), lambda: _known(resources, order)
     )
     with resources.database.read() as session:
         target = targets.of_movies(session, resources, visit, movies, "movies.")
-    return _launch(resources, person, target, order, known or _told(resources, order, movies))
+        jobs = _jobs(session, resources, target.collection)
+    return _launch(resources, person, target, jobs, order, known or _told(resources, order, movies))
 
 
 def launch_collection(resources: Resources, person: Person, dcid: int, order: Order) -> Launched:
@@ -161,11 +161,17 @@ def launch_collection(resources: Resources, person: Person, dcid: int, order: Or
         collection, visit = data_collections.get(session, resources.settings, person, dcid)
         if (before := _answered(session, order)) is not None:
             return before
-        require_processing(visit, database_now(session), resources.settings.grace_hours)
+        require_processing(visit, visit.as_of, resources.settings.grace_hours)
+        jobs = _jobs(session, resources, collection)
     target, known = _collect_errors(
         lambda: targets.of_collection(resources, visit, collection), lambda: _known(resources, order)
     )
-    return _launch(resources, person, target, order, known or _told(resources, order, target.movies))
+    return _launch(resources, person, target, jobs, order, known or _told(resources, order, target.movies))
+
+
+def _jobs(session: Session, resources: Resources, collection: DataCollection | None) -> list[Job]:
+    """What may block, before there was any look at files. It is judged by what the database says later."""
+    return [] if collection is None else evidence.list_jobs_of_collection(session, resources, collection.dcid)
 
 
 def _collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
@@ -195,10 +201,15 @@ def _complete(resources: Resources, parameters: RelionParameters) -> RelionParam
 
 
 def _launch(
-    resources: Resources, person: Person, target: Target, order: Order, parameters: RelionParameters
+    resources: Resources,
+    person: Person,
+    target: Target,
+    jobs: Sequence[Job],
+    order: Order,
+    parameters: RelionParameters,
 ) -> Launched:
     warnings = targets.require_files(resources, target, parameters.gain_reference_file)
-    seen = blocking.look_at_jobs(resources, target)
+    seen = evidence.look(resources, [job for job in jobs if not job.facts.ended], target.visit)
     guid = str(uuid.uuid4())
     try:
         launched = resources.database.write(
@@ -268,13 +279,10 @@ def _answered(session: Session, order: Order) -> Launched | None:
     return None if answer is None else Launched(**answer)
 
 
-def _check(resources: Resources, target: Target) -> Check:
+def _check(resources: Resources, target: Target, known: Sequence[Job]) -> Check:
     look, warnings = targets.look(resources, target)
-    found: list[tuple[Job, State]] = []
-    if target.collection is not None:
-        seen = blocking.look_at_jobs(resources, target)
-        with resources.database.read() as session:
-            found = blocking.list_blocking(session, resources, target.collection, seen)
+    seen = evidence.look(resources, [job for job in known if not job.facts.ended], target.visit)
+    found = blocking.those_that_block(resources, known, seen)
     dcid = None if target.collection is None else target.collection.dcid
     jobs = tuple(Blocking(job.facts.job_id, state, since(job.facts, state)) for job, state in found)
     if dcid is None and not look:

@@ -17,7 +17,9 @@ from app.data_collections.movies import Place, Sight
 from app.data_collections.rules import DataCollection, Movies, MoviesInvalid, require_results_directory
 from app.errors import FieldError, Invalid
 from app.filesystem import gain_reference
+from app.filesystem.gain_reference import GainLook
 from app.filesystem.looks import NoAnswer
+from app.filesystem.movies import MovieLook
 from app.processing_jobs.rules import Warned
 from app.resources import Resources
 from app.visits.rules import Visit
@@ -103,14 +105,31 @@ def look(resources: Resources, target: Target) -> tuple[bool | None, list[Warned
 def require_files(resources: Resources, target: Target, gain_reference_file: str) -> list[Warned]:
     """Look for the movies and for the gain reference before a launch; what a person should know about them.
 
+    Both in one look, so that a launch waits for one deadline.
+
     Raises:
         MoviesInvalid, MoviesNotFound, GainReferenceInvalid: they lie where they must not, or there are none.
         FilesDoNotAnswer: a new data collection needs a movie, and whether there is one could not be seen.
     """
-    sight = movie_files.look(resources, target.movies, target.place)
+    path = gain_reference.path_of(target.visit_directory, gain_reference_file)
+
+    def look() -> tuple[MovieLook, GainLook | OSError]:
+        found = movie_files.look_now(target.movies, target.place)
+        try:
+            return found, gain_reference.look(path, within=target.visit_directory)
+        except OSError as error:
+            return found, error
+
+    try:
+        found, gain = resources.looks.run(str(target.visit_directory), look)
+    except NoAnswer as error:
+        sight, about_gain = movie_files.no_sight(error), _warnings_of_gain(path, error)
+    else:
+        sight = movie_files.sight_of(found, target.movies, target.place)
+        about_gain = _warnings_of_gain(path, gain)
     if target.collection is None:
         movie_files.require(target.movies, sight, target.place.prefix)
-    return _warnings(sight) + _look_for_gain_reference(resources, target, gain_reference_file)
+    return _warnings(sight) + about_gain
 
 
 def _warnings(sight: Sight) -> list[Warned]:
@@ -119,14 +138,9 @@ def _warnings(sight: Sight) -> list[Warned]:
     return [Warned("files-unknown" if sight.exists is None else "no-movies", sight.remark)]
 
 
-def _look_for_gain_reference(resources: Resources, target: Target, file_name: str) -> list[Warned]:
-    path = gain_reference.path_of(target.visit_directory, file_name)
-    try:
-        found = resources.looks.run(
-            str(target.visit_directory), lambda: gain_reference.look(path, within=target.visit_directory)
-        )
-    except (NoAnswer, OSError) as error:
-        return [Warned("gain-reference-unknown", f"Whether the gain reference is there could not be seen: {error}.")]
+def _warnings_of_gain(path: Path, found: GainLook | Exception) -> list[Warned]:
+    if isinstance(found, Exception):
+        return [Warned("gain-reference-unknown", f"Whether the gain reference is there could not be seen: {found}.")]
     if found.outside:
         raise GainReferenceInvalid(
             "The gain reference must lie in the visit's processing folder, also as a link. Nothing was launched.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.access import policy
 from app.access.identity import Person
-from app.db import from_local
+from app.db import from_local, utc_now
 from app.errors import FieldError, NotFound
 from app.ispyb.tables import BLSession, Proposal
 from app.settings import Settings
@@ -29,6 +30,18 @@ COLUMNS = (
     BLSession.c.startDate,
     BLSession.c.endDate,
     BLSession.c.archived,
+    utc_now().label("as_of"),
+)
+
+
+_BY_KEYS = (
+    sa.select(*COLUMNS)
+    .join(Proposal, Proposal.c.proposalId == BLSession.c.proposalId)
+    .where(
+        Proposal.c.proposalCode == sa.bindparam("code"),
+        Proposal.c.proposalNumber == sa.bindparam("number"),
+        BLSession.c.visit_number == sa.bindparam("visit_number"),
+    )
 )
 
 
@@ -43,16 +56,9 @@ def get_visit(session: Session, settings: Settings, person: Person, ref: VisitRe
         "or ask your local contact to add you to it.",
         errors=[FieldError("visit", "no such visit")],
     )
-    statement = (
-        sa.select(*COLUMNS)
-        .join(Proposal, Proposal.c.proposalId == BLSession.c.proposalId)
-        .where(
-            Proposal.c.proposalCode == ref.code,
-            Proposal.c.proposalNumber == ref.number,  # a varchar: compared with a number, its index would not be used
-            BLSession.c.visit_number == ref.visit_number,
-        )
-    )
-    visit = visit_of(policy.get_visible(session, settings, person, statement, missing), settings)
+    # The proposal's number is a varchar: compared with a number, its index would not be used.
+    values = {"code": ref.code, "number": ref.number, "visit_number": ref.visit_number}
+    visit = visit_of(policy.get_visible(session, settings, person, _BY_KEYS, missing, values), settings)
     if visit.ref != ref:  # ISPyB's collation ignores case and trailing spaces
         raise missing
     return visit
@@ -67,4 +73,5 @@ def visit_of(row: sa.Row[*tuple[Any, ...]], settings: Settings) -> Visit:
         start=from_local(row.startDate, settings.zone),
         end=from_local(row.endDate, settings.zone),
         archived=bool(row.archived),
+        as_of=row.as_of.replace(tzinfo=UTC),
     )

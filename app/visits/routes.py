@@ -22,5 +22,4 @@ router = APIRouter(tags=["visits"])
 )
 def get_visit(visit: VisitText, resources: ResourcesDep, person: PersonDep) -> VisitBody:
     """Whether processing may be started for this visit, and if not, why not."""
-    found, now = service.get_visit(resources, person, VisitRef.parse(visit))
-    return VisitBody.of(found, now, resources.settings)
+    return VisitBody.of(service.get_visit(resources, person, VisitRef.parse(visit)), resources.settings)

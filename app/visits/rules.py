@@ -54,7 +54,11 @@ class VisitRef:
 
 @dataclass(frozen=True)
 class Visit:
-    """A visit (ISPyB's BLSession) on an electron microscope. Times have offsets."""
+    """A visit (ISPyB's BLSession) on an electron microscope. Times have offsets.
+
+    Args:
+        as_of: when this was read, by the database's clock: what is compared with its end.
+    """
 
     session_id: int
     ref: VisitRef
@@ -62,6 +66,7 @@ class Visit:
     start: datetime | None
     end: datetime | None
     archived: bool
+    as_of: datetime
 
     def directory(self, pattern: str) -> Path | None:
         """Where its files live (``EM_VISIT_DIRECTORY``); ``None`` without a start date, which the year comes from."""

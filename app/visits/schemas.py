@@ -26,9 +26,9 @@ class VisitBody(Body):
     reason: str | None = Field(description="if not, why not and what to do")
 
     @classmethod
-    def of(cls, visit: Visit, now: datetime, settings: Settings) -> Self:
+    def of(cls, visit: Visit, settings: Settings) -> Self:
         """Write a visit."""
-        reason = why_not(visit, now, settings.grace_hours)
+        reason = why_not(visit, visit.as_of, settings.grace_hours)
         directory = visit.directory(settings.visit_directory)
         return cls(
             visit=str(visit.ref),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from app.access.identity import Person
-from app.db import database_now
 from app.resources import Resources
 from app.visits import repository
 from app.visits.rules import Visit, VisitRef
 
 
-def get_visit(resources: Resources, person: Person, ref: VisitRef) -> tuple[Visit, datetime]:
-    """A visit, and the present time by the database's clock."""
+def get_visit(resources: Resources, person: Person, ref: VisitRef) -> Visit:
+    """A visit.
+
+    Raises:
+        VisitNotFound: there is none that this person may see.
+    """
     with resources.database.read() as session:
-        return repository.get_visit(session, resources.settings, person, ref), database_now(session)
+        return repository.get_visit(session, resources.settings, person, ref)

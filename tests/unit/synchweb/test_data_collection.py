@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,7 +15,8 @@ from app.visits.rules import Visit, VisitRef
 from tests.synchweb.replay import differences
 from tests.unit.synchweb.recorded import DLS, cases, expected, row, rows
 
-VISIT = Visit(900007, VisitRef("cm", "31111", 7), "m12", None, None, archived=False)
+NOW = datetime(2021, 6, 8, 9, 0, tzinfo=UTC)
+VISIT = Visit(900007, VisitRef("cm", "31111", 7), "m12", None, None, archived=False, as_of=NOW)
 ONE = Acquisition(dcid=5, group_id=6, visit=VISIT)
 SHOWN = [
     name
@@ -38,7 +39,9 @@ def recorded(dcid: int) -> Acquisition:
     ]
     ref = VisitRef("cm", "31111", visit["visit_number"])
     return Acquisition(
-        visit=Visit(visit["sessionId"], ref, visit["beamLineName"], None, None, archived=bool(visit["archived"])),
+        visit=Visit(
+            visit["sessionId"], ref, visit["beamLineName"], None, None, archived=bool(visit["archived"]), as_of=NOW
+        ),
         attachment_count=of[0],
         comment_count=of[1],
         **values,

@@ -33,6 +33,7 @@ def visit(**overrides: Any) -> Visit:
         "start": START,
         "end": END,
         "archived": False,
+        "as_of": START,
     }
     return Visit(**(values | overrides))
 
