@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -52,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     _add_address(serve)
     serve.add_argument("--workers", type=_between(1, 64), default=1, help="processes (default 1; one only on SQLite)")
     serve.add_argument("--no-relay", action="store_true", help="leave sending to 'synchweb-em relay'")
-    serve.set_defaults(run=_on_server("serve"))
+    serve.set_defaults(run=_serve)
 
     relay = commands.add_parser("relay", help="send messages only; any number of them may run")
     relay.set_defaults(run=_on_server("relay"))
@@ -102,10 +105,24 @@ def _on_server(name: str) -> Callable[[argparse.Namespace], int]:
     """A command of app.serving. Loading it takes a second, which people's commands must not wait for."""
 
     def run(arguments: argparse.Namespace) -> int:
+        gc.disable()
         command: Callable[[argparse.Namespace], int] = getattr(importlib.import_module("app.serving"), name)
+        # What was imported stays. To search it for garbage again and again would stop all threads for 0.1 s each time.
+        gc.freeze()
+        gc.enable()
         return command(arguments)
 
     return run
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    run = _on_server("serve")
+    if arguments.workers == 1:
+        return run(arguments)
+    # The metrics' library asks for this as it is imported.
+    with tempfile.TemporaryDirectory(prefix="synchweb-em-workers-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        return run(arguments)
 
 
 def _between(least: int, most: int) -> Callable[[str], int]:

@@ -10,7 +10,7 @@ from typing import TextIO
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app import migrating
+from app import revisions
 from app.db import OWN, Database, error_code, local_now, own, utc_now
 from app.errors import EMError
 from app.filesystem.looks import Looks, NoAnswer
@@ -164,7 +164,7 @@ def _ispyb(database: Database) -> str:
 
 def _own(database: Database) -> str:
     try:
-        revision = migrating.current(database)
+        revision = revisions.current(database)
     except SQLAlchemyError as error:
         raise Trouble(
             f"{_reason(error)}. If they were never made, run 'synchweb-em migrate', and grant them to this user "
@@ -173,13 +173,13 @@ def _own(database: Database) -> str:
     if revision is None:
         where = f"schema {database.schema}" if database.schema else "this database"
         raise Trouble(f"{where} does not have them: run 'synchweb-em migrate' as a user that may create a schema")
-    if not migrating.is_known(revision):
+    if revision not in revisions.REVISIONS:
         raise Trouble(
             f"they are at revision {revision}, which this version does not know: install the version that made them, "
             "or a later one"
         )
-    if revision != migrating.newest():
-        raise Trouble(f"they are at revision {revision}, needed is {migrating.newest()}: run 'synchweb-em migrate'")
+    if revision != revisions.NEEDED:
+        raise Trouble(f"they are at revision {revision}, needed is {revisions.NEEDED}: run 'synchweb-em migrate'")
     trouble = []
     for table in own.sorted_tables:
         trouble += _try(database, f"read {table.name}", sa.select(*table.primary_key).limit(0))

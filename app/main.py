@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from app import __version__, migrating
+from app import __version__, revisions
 from app.access import onetime
 from app.access.identity import LOOPBACK
 from app.db import Database
@@ -219,15 +219,15 @@ def check(settings: Settings, database: Database, *, host: str, workers: int) ->
 
 def _check_database(settings: Settings, database: Database) -> list[str]:
     try:
-        revision = migrating.current(database)
-        if revision is not None and not migrating.is_known(revision):
+        revision = revisions.current(database)
+        if revision is not None and revision not in revisions.REVISIONS:
             return [
                 f"Our tables are at revision {revision}, which this version does not know: install the version that "
                 "made them, or a later one."
             ]
-        if revision != migrating.newest():
+        if revision != revisions.NEEDED:
             return [
-                f"Our tables are at revision {revision or 'none'}, this version needs {migrating.newest()}: "
+                f"Our tables are at revision {revision or 'none'}, this version needs {revisions.NEEDED}: "
                 "run 'synchweb-em migrate'."
             ]
         if settings.broker.is_embedded:

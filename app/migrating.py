@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from app.db import Database
 from app.errors import Conflict
+from app.revisions import NEEDED
 
 SCRIPTS = Path(__file__).parent.parent / "migrations"
 
@@ -47,7 +46,7 @@ def upgrade(database: Database) -> str:
         )
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise MigrationFailed(f"Our tables cannot be created or updated ({reason}). {advice}") from error
-    return newest()
+    return NEEDED
 
 
 def _upgrade(database: Database) -> None:
@@ -64,22 +63,10 @@ def _upgrade(database: Database) -> None:
         connection.commit()
 
 
-def newest() -> str:
-    """The revision that this code needs."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
-
-
-def is_known(revision: str) -> bool:
-    """Whether this version knows of that revision; if not, a later version has been there."""
-    return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-
-
-def current(database: Database) -> str | None:
-    """The revision that the database has; ``None`` if our tables were never created."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # at INFO it says each time to what it is connected
-    with database.engine.connect() as connection:
-        options = {"version_table_schema": database.schema} if database.schema else {}
-        return MigrationContext.configure(connection, opts=options).get_current_revision()
+def scripts() -> list[str]:
+    """The revisions that there are scripts for, the oldest first."""
+    newest_first = ScriptDirectory.from_config(_config()).walk_revisions()
+    return [script.revision for script in newest_first][::-1]
 
 
 def _config() -> Config:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import multiprocessing.context
 import os
 import signal
 import socket
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from uvicorn import _subprocess
 
-from app import doctor, logging, migrating, settings
+from app import logging, settings
 from app import main as wiring
 from app.access import tokens
 from app.db import Database
@@ -24,6 +26,7 @@ from app.errors import SettingsError
 from app.ispyb import sandbox
 from app.settings import Settings
 
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU)
 SHUTDOWN_SECONDS = 15  # for requests in flight when the service is told to end
 # Longer than proxies keep idle connections (nginx: 60 s): who closes first must be the one who sends next.
 KEEP_ALIVE_SECONDS = 75
@@ -48,17 +51,32 @@ def serve(arguments: argparse.Namespace) -> int:
     _require_port(arguments.host, arguments.port)
     if arguments.workers == 1:
         return _listen(loaded, arguments.host, arguments.port)
-    with tempfile.TemporaryDirectory(prefix="synchweb-em-workers-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        uvicorn.run(
-            "app.serving:worker",
-            factory=True,
-            host=arguments.host,
-            port=arguments.port,
-            workers=arguments.workers,
-            **server_options(),
-        )
+    # uvicorn starts its workers from nothing. To import all this takes longer than everything else at a start.
+    _subprocess.spawn = _Forked  # type: ignore[assignment]
+    uvicorn.run(
+        "app.serving:worker",
+        factory=True,
+        host=arguments.host,
+        port=arguments.port,
+        workers=arguments.workers,
+        **server_options(),
+    )
     return 0
+
+
+class _Worker(multiprocessing.context.ForkProcess):
+    """A worker that begins as a copy of its supervisor, with everything imported and no thread at work."""
+
+    def run(self) -> None:
+        for number in HANDLED:  # by the supervisor: until uvicorn handles them here they would be lost
+            signal.signal(number, signal.SIG_DFL)
+        super().run()
+
+
+class _Forked:
+    """What uvicorn makes workers with."""
+
+    Process = _Worker
 
 
 def worker() -> Any:
@@ -142,6 +160,8 @@ def demo(arguments: argparse.Namespace) -> int:
             "EM_VISIT_DIRECTORY": f"{var}/dls/{{beamline}}/data/{{year}}/{{visit}}",
         }
     )
+    from app import migrating  # what 'serve' has no use for is loaded where it is used: a start waits for all else
+
     logging.configure()
     database = Database(loaded, pool_size=2)
     migrating.upgrade(database)
@@ -172,6 +192,8 @@ def _require_writable(var: Path) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Check all that the service depends on."""
+    from app import doctor
+
     loaded = settings.load()
     logging.configure("CRITICAL")  # what goes wrong is in the lines
     return doctor.run(loaded, sys.stdout)
@@ -197,6 +219,8 @@ def sandbox_create(arguments: argparse.Namespace) -> int:
 
 def migrate(arguments: argparse.Namespace) -> int:
     """Create or update our own tables."""
+    from app import migrating
+
     revision = migrating.upgrade(Database(settings.load(), pool_size=2))
     sys.stdout.write(f"Our tables are at revision {revision}.\n")
     return 0

@@ -30,6 +30,7 @@ from app.ispyb.tables import (
     inserted_id,
     metadata,
 )
+from app.revisions import VERSIONS
 from app.settings import Settings
 
 MARK = "synchweb_em_sandbox"
@@ -44,8 +45,6 @@ MOVIES_PER_GRID_SQUARE = 10
 MOVIE = b"II*\0\x08\0\0\0\0\0\0\0\0\0"  # the least that calls itself TIFF
 
 ADVICE = "Set EM_VISIT_DIRECTORY to a pattern in a folder of your own, such as /tmp/dls/{beamline}/data/{year}/{visit}."
-
-VERSIONS = "alembic_version"  # which revision our own tables have: a row, but nobody's data
 
 
 class DatabaseNotEmpty(Conflict):

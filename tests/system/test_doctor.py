@@ -16,7 +16,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from app import doctor, migrating
+from app import doctor, migrating, revisions
 from app.db import Database, DatabaseUnavailable, own
 from app.ispyb import sandbox
 from app.settings import Settings
@@ -128,12 +128,12 @@ def test_our_tables_that_were_never_made_are_named(environment: Environment) -> 
 
 
 def test_our_tables_at_another_revision_are_named(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrating, "newest", lambda: "0099")
+    monkeypatch.setattr(revisions, "NEEDED", "0099")
     behind = examine(environment.settings())
     monkeypatch.undo()
     ahead = examine(at_revision(environment, "0099").settings())
 
-    revision = migrating.newest()
+    revision = revisions.NEEDED
     assert f"are at revision {revision}, needed is 0099: run 'synchweb-em migrate'" in behind.wrong["our tables"]
     assert "are at revision 0099, which this version does not know" in ahead.wrong["our tables"]
     assert "install the version that made them" in ahead.wrong["our tables"]

@@ -13,7 +13,7 @@ from alembic import command as alembic
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from app import migrating, slots
+from app import migrating, revisions, slots
 from app.db import Database, own
 from app.processing_jobs import idempotency as _idempotency  # noqa: F401 - its table belongs to ``own``
 from app.processing_jobs import tables as _tables  # noqa: F401
@@ -56,6 +56,10 @@ def test_migrations_make_exactly_the_tables_that_the_code_knows(migrated: Databa
     assert len(known.tables) == 5
 
 
+def test_the_newest_script_makes_the_revision_that_every_start_asks_for() -> None:
+    assert tuple(migrating.scripts()) == revisions.REVISIONS
+
+
 def test_migrations_go_down_to_nothing_and_up_again_and_leave_what_is_there(migrated: Database) -> None:
     migrated.write(lambda session: slots.take(session, "dc", 7))
     migrating.upgrade(migrated)
@@ -65,7 +69,7 @@ def test_migrations_go_down_to_nothing_and_up_again_and_leave_what_is_there(migr
         config.attributes.update(connection=connection, schema=migrated.schema)
         alembic.downgrade(config, "base")
         connection.commit()
-    down = tables_of(migrated), migrating.current(migrated)
+    down = tables_of(migrated), revisions.current(migrated)
     migrating.upgrade(migrated)
 
     assert kept == ({"alembic_version", *(table.name for table in own.sorted_tables)}, 1)
@@ -129,7 +133,7 @@ def test_a_sandbox_on_mariadb_is_made_once_migrated_and_well(environment: Enviro
 
     assert (made.code, made.err) == (0, [])
     assert "Next: 'synchweb-em migrate'" in made.out
-    assert migrated == [(0, f"Our tables are at revision {migrating.newest()}.\n", [])] * 2
+    assert migrated == [(0, f"Our tables are at revision {revisions.NEEDED}.\n", [])] * 2
     assert (doctor.code, doctor.err) == (0, [])
     assert again.code == 1
     assert "The database is not empty" in again.err[0]

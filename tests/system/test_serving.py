@@ -20,7 +20,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.orm import Session
 
-from app import metrics, migrating, settings, slots
+from app import metrics, migrating, revisions, settings, slots
 from app.db import Database
 from app.processing_jobs import idempotency as _idempotency  # noqa: F401 - its table belongs to ``own``
 from app.processing_jobs import tables as _tables  # noqa: F401
@@ -94,7 +94,7 @@ def waiting(database: Database) -> int:
         (
             {"EM_DATABASE__SCHEMA": "nowhere"},
             [],
-            [f"Our tables are at revision none, this version needs {migrating.newest()}: run"],
+            [f"Our tables are at revision none, this version needs {revisions.NEEDED}: run"],
         ),
     ],
     ids=["host", "unknown", "wrong values", "workers", "no sandbox", "no answer", "not migrated"],
@@ -132,7 +132,7 @@ def test_a_relay_without_tables_is_refused_too(environment: Environment) -> None
 
     assert ended.code == SETTINGS_ERROR
     assert ended.err == [
-        f"Our tables are at revision none, this version needs {migrating.newest()}: run 'synchweb-em migrate'."
+        f"Our tables are at revision none, this version needs {revisions.NEEDED}: run 'synchweb-em migrate'."
     ]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -35,6 +38,29 @@ def test_a_supervisor_that_was_killed_takes_its_workers_with_it(environment: Env
     assert len(workers) >= 2
     assert left == []
     assert again == 200
+
+
+def test_workers_begin_as_copies_and_import_nothing_again(environment: Environment, tmp_path: Path) -> None:
+    with ServiceProcess(environment.environ, tmp_path / "service.log", "--workers", "2") as service:
+        supervisor = Path(f"/proc/{service.pid}/cmdline").read_bytes()
+        workers = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children(service.pid)]
+
+    # One that Python starts anew has a command line of its own, and a tracker of resources beside it.
+    assert workers == [supervisor] * 2
+
+
+def test_a_worker_that_is_told_to_end_before_uvicorn_listens_ends() -> None:
+    """The supervisor's own handlers, which it begins with, would only write the signal down."""
+    script = (
+        "import signal, sys, time; from app import serving; "
+        "signal.signal(signal.SIGTERM, lambda *_: None); "
+        "worker = serving._Worker(target=time.sleep, args=(60,)); worker.start(); time.sleep(0.5); "
+        "worker.terminate(); worker.join(10); print(worker.exitcode); worker.kill()"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+
+    assert ended.stdout.strip() == str(-signal.SIGTERM)
 
 
 def children(parent: int) -> list[int]:
