@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import sqlite3
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+import pymysql
 import sqlalchemy as sa
 from pymysql.constants import SERVER_STATUS
 from sqlalchemy import event
@@ -232,8 +234,32 @@ def _mariadb(settings: Settings, pool_size: int) -> sa.Engine:
             "sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), tx_isolation = 'READ-COMMITTED'",
         },
     )
+    contexts: dict[str, ssl.SSLContext] = {}
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, record: object, arguments: Any, options: Any) -> _Connection:
+        return _Connection(*arguments, **options, contexts=contexts)
+
     _check_the_idle(engine)
     return engine
+
+
+class _Connection(pymysql.Connection):
+    """One that shares its TLS context with others.
+
+    PyMySQL makes one for each, whether or not the server speaks TLS, and loads all certificates of the machine for it:
+    25 ms and 0.9 MB each time.
+    """
+
+    def __init__(self, *arguments: Any, contexts: dict[str, ssl.SSLContext], **options: Any) -> None:
+        self._contexts = contexts
+        super().__init__(*arguments, **options)
+
+    def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
+        asked = repr(sslp)
+        if asked not in self._contexts:
+            self._contexts[asked] = super()._create_ssl_ctx(sslp)  # type: ignore[misc]
+        return self._contexts[asked]
 
 
 def _check_the_idle(engine: sa.Engine) -> None:

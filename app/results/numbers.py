@@ -24,6 +24,7 @@ from app.resources import Resources
 from app.results import programs
 
 MOST = 60  # programs' tables that are remembered, each in at most half a megabyte
+READERS = 16  # programs whose rows may be read at once
 HIGHEST = 65_535  # ISPyB's SMALLINT UNSIGNED
 
 
@@ -51,6 +52,7 @@ class Numbers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._reading = tuple(threading.Lock() for _ in range(READERS))
         self._known: OrderedDict[tuple[str, int], tuple[int, array[int]]] = OrderedDict()
 
     def find(self, step: Step, program_id: int, image_number: int) -> int | None:
@@ -58,6 +60,10 @@ class Numbers:
         with self._lock:
             _, ids = self._known.get((step.table.name, program_id), (0, ()))
             return (ids[image_number] or None) if 0 <= image_number < len(ids) else None
+
+    def reading(self, step: Step, program_id: int) -> threading.Lock:
+        """What whoever reads a program's rows holds: of those who ask at once, one reads for all."""
+        return self._reading[hash((step.table.name, program_id)) % READERS]
 
     def last(self, step: Step, program_id: int) -> int:
         """The highest id that was read of a program."""
@@ -127,9 +133,11 @@ def get_row(resources: Resources, person: Person, asked: Question, program_id: i
     if hint is None:
         with resources.database.read() as session:
             programs.get(session, settings, person, program_id)  # whose it is: what is read now is for everybody
-        one_for_all = ("numbers", asked.step.table.name, program_id)
-        resources.recent.get(one_for_all, lambda: _learn(resources.database, known, asked.step, program_id))
-        hint = known.find(asked.step, program_id, image_number)
+        with known.reading(asked.step, program_id):
+            hint = known.find(asked.step, program_id, image_number)  # somebody else may have read meanwhile
+            if hint is None:
+                _learn(resources.database, known, asked.step, program_id)
+                hint = known.find(asked.step, program_id, image_number)
     with resources.database.read() as session:
         if hint is not None:
             row = programs.get(session, settings, person, program_id, asked.by_key, hint=hint)
@@ -142,12 +150,11 @@ def get_row(resources: Resources, person: Person, asked: Question, program_id: i
     return row
 
 
-def _learn(database: Database, numbers: Numbers, step: Step, program_id: int) -> bool:
+def _learn(database: Database, numbers: Numbers, step: Step, program_id: int) -> None:
     """Read what a program has made since it was read last. Whose it is was checked before."""
     values = {"program_id": program_id, "last": numbers.last(step, program_id)}
     with database.read() as session:
         numbers.keep(step, program_id, ((row[0], row[1]) for row in session.execute(_new_rows(step), values)))
-    return True
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -78,6 +79,17 @@ def test_from_memory_it_is_one_statement(resources: Resources, run: Run, step: s
         found(resources, step, run, 1)
 
     assert len(sent.take()) == 1
+
+
+def test_of_those_who_ask_at_once_one_reads_what_is_new(resources: Resources, run: Run, step: str) -> None:
+    for number in range(1, 9):
+        add(run, number, f"image {number}")
+
+    with recorded(resources.database.engine) as sent, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: found(resources, step, run, number), range(1, 9)))
+
+    assert answers == [f"image {number}" for number in range(1, 9)]
+    assert [one.where for one in sent.take()].count("results/numbers.py:_learn") == 1
 
 
 def test_what_has_come_since_is_found(resources: Resources, run: Run, step: str) -> None:

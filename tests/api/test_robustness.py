@@ -30,6 +30,13 @@ def test_a_column_that_is_missing_is_not_called_an_outage(database: Database) ->
         database.write(lambda session: session.execute(sa.text("SELECT no_such_column FROM Proposal")))
 
 
+def test_connections_share_what_they_need_for_tls(database: Database) -> None:
+    with database.engine.connect() as one, database.engine.connect() as other:
+        contexts = [connection.connection.driver_connection.ctx for connection in (one, other)]  # type: ignore[union-attr]
+
+    assert contexts[0] is contexts[1]
+
+
 def test_missing_rights_are_named(database: Database) -> None:
     database.write(lambda session: session.execute(sa.text("CREATE OR REPLACE USER 'nobody'@'127.0.0.1'")))
     url = database.engine.url.set(username="nobody", database="")
@@ -102,6 +109,26 @@ def test_one_look_serves_a_whole_list(
 
     assert [item["sentinels"]["checked"] for item in answer["items"]] == ["not-looked", "absent", "absent"]
     assert looks == [str(visit.directory)]
+
+
+def test_a_launch_looks_for_movies_and_gain_reference_at_once(
+    service: ServiceThread, client: httpx.Client, visit: MadeVisit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    run = service.resources.looks.run
+
+    def counted(key: str, work: Callable[[], Any]) -> Any:
+        looks.append(key)
+        return run(key, work)
+
+    monkeypatch.setattr(service.resources.looks, "run", counted)
+
+    (visit.directory / "processing" / "gain.mrc").unlink()
+
+    warnings = launch(client, visit)["warnings"]
+
+    assert looks == [str(visit.directory)]
+    assert [warning["code"] for warning in warnings] == ["gain-reference-missing"]
 
 
 def test_a_gain_reference_that_cannot_be_looked_at_hides_no_sentinel(
