@@ -16,16 +16,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import onetime
+from app.http.packing import accepts_gzip
 
 MOST = 32_000_000  # bytes kept by one worker; when there are more, all are forgotten
 AROUND = 1_000  # bytes that an answer takes beside its body
 PATIENCE = 2.0  # seconds to wait for somebody else's look before one looks oneself
+OF_BODY = (b"content-length", b"content-type", b"content-encoding")  # headers that an answer without one has not
 SAYS_WHO = (b"authorization", b"host", b"origin")  # the headers by which a person is known
 WRITES = re.compile("/(relion|scipion)/stop/")  # SynchWeb stops jobs with a GET
 
@@ -60,6 +63,9 @@ class Changes:
         return self._mark[:]
 
 
+Asked: TypeAlias = tuple[bytes | bool, ...]
+
+
 @dataclass(frozen=True)
 class Kept:
     """An answer, when it was found, and the mark from before it was looked for."""
@@ -82,9 +88,10 @@ class Polls:
         self._seconds = seconds
         self._changes = changes
         self._clock = clock
-        self._kept: dict[tuple[bytes, ...], Kept] = {}
+        self._kept: dict[Asked, Kept] = {}
         self._bytes = 0
-        self._looking: dict[tuple[bytes, ...], asyncio.Event] = {}
+        self._tidied = clock()
+        self._looking: dict[Asked, asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -107,7 +114,8 @@ class Polls:
 
     async def _poll(self, scope: Scope, receive: Receive, send: Send) -> None:
         who = {name: value for name, value in scope["headers"] if name in SAYS_WHO}
-        asked = (scope["raw_path"], scope["query_string"], *(who.get(name, b"") for name in SAYS_WHO))
+        packed = accepts_gzip(Headers(scope=scope).get("accept-encoding", ""))
+        asked = (scope["raw_path"], scope["query_string"], packed, *(who.get(name, b"") for name in SAYS_WHO))
         kept = self._fresh(asked)
         if kept is None and (somebody := self._looking.get(asked)) is not None:
             try:
@@ -134,13 +142,13 @@ class Polls:
             if self._looking.get(asked) is done:
                 del self._looking[asked]
 
-    def _fresh(self, asked: tuple[bytes, ...]) -> Kept | None:
+    def _fresh(self, asked: Asked) -> Kept | None:
         kept = self._kept.get(asked)
         if kept is None or kept.mark != self._changes.seen() or self._clock() - kept.at >= self._seconds:
             return None
         return kept
 
-    async def _look(self, asked: tuple[bytes, ...], scope: Scope, receive: Receive, send: Send) -> None:
+    async def _look(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer; keep the answer if its route is polled and all went well."""
         mark = self._changes.seen()
         start: Message | None = None
@@ -166,7 +174,11 @@ class Polls:
             self._keep(asked, kept)
         await _answer(kept, scope, send)
 
-    def _keep(self, asked: tuple[bytes, ...], kept: Kept) -> None:
+    def _keep(self, asked: Asked, kept: Kept) -> None:
+        if kept.at - self._tidied >= self._seconds:  # what is of no use any more may be long, and asked for no more
+            self._kept = {one: before for one, before in self._kept.items() if kept.at - before.at < self._seconds}
+            self._bytes = sum(len(before.body) + AROUND for before in self._kept.values())
+            self._tidied = kept.at
         before = self._kept.pop(asked, None)
         self._bytes += len(kept.body) - len(before.body) if before else len(kept.body) + AROUND
         if self._bytes > MOST:
@@ -180,7 +192,7 @@ async def _answer(kept: Kept, scope: Scope, send: Send) -> None:
     headers = [*kept.headers, (b"etag", kept.etag), (b"cache-control", b"private, no-cache")]
     known = Headers(scope=scope).get("if-none-match")
     if known is not None and (known.strip() == "*" or _tag(kept.etag.decode()) in map(_tag, known.split(","))):
-        headers = [header for header in headers if header[0] not in (b"content-length", b"content-type")]
+        headers = [header for header in headers if header[0] not in OF_BODY]
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from app.results import numbers, programs
 
 ctf = CTF.c
 NEVER = datetime.min.replace(tzinfo=UTC)
+AT_ONCE = 2_000  # rows of a summary that are taken from the server together: no more of them need stay
 
 # imageNumber, createdTimeStamp, astigmatism, estimatedResolution, estimatedDefocus
 SummaryRow: TypeAlias = tuple[int | None, datetime | None, float | None, float | None, float | None]
@@ -130,8 +132,23 @@ def list_ctf_summary(resources: Resources, person: Person, program_id: int) -> l
         ProgramNotFound: there is no such program that this person may see.
     """
     zone = resources.settings.zone
+    with resources.database.read() as session:
+        programs.get(session, resources.settings, person, program_id)
+        rows: list[SummaryRow] = [
+            (number, from_local(created, zone), astigmatism, resolution, defocus)
+            for number, created, astigmatism, resolution, defocus in session.execute(
+                _summary(), {"program_id": program_id}, execution_options={"yield_per": AT_ONCE}
+            )
+        ]
+    # Sorted here: in the database it would be a sort of its own over all these rows.
+    rows.sort(key=lambda row: (row[1] is not None, row[1] or NEVER, row[0] or 0))
+    return rows
+
+
+@cache
+def _summary() -> sa.Select[Any]:
     source, _, program = programs.rows_of(CTF, "autoProcProgramId")
-    statement = (
+    return (
         sa.select(
             MotionCorrection.c.imageNumber,
             Movie.c.createdTimeStamp,
@@ -142,14 +159,5 @@ def list_ctf_summary(resources: Resources, person: Person, program_id: int) -> l
         .select_from(source)
         .outerjoin(MotionCorrection, MotionCorrection.c.motionCorrectionId == ctf.motionCorrectionId)
         .outerjoin(Movie, Movie.c.movieId == MotionCorrection.c.movieId)
-        .where(program == program_id)
+        .where(program == sa.bindparam("program_id"))
     )
-    with resources.database.read() as session:
-        programs.get(session, resources.settings, person, program_id)
-        rows: list[SummaryRow] = [
-            (number, from_local(created, zone), astigmatism, resolution, defocus)
-            for number, created, astigmatism, resolution, defocus in session.execute(statement)
-        ]
-    # Sorted here: in the database it would be a sort of its own over all these rows.
-    rows.sort(key=lambda row: (row[1] is not None, row[1] or NEVER, row[0] or 0))
-    return rows

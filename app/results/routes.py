@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from app.http import files
 from app.http.dependencies import PersonDep, ResourcesDep
+from app.http.packing import packed
 from app.http.problems import responses
 from app.http.schemas import MAX_ID, PREFIX, Limit, Page, PageNumber
 from app.results import attachments, classification, ctf, drift, motion, picking, series
@@ -65,17 +66,20 @@ def _here(program_id: int, *parts: object) -> str:
     "/programs/{programId}/motion",
     operation_id="listMotion",
     summary="Motion correction of a program's images, as columns",
+    response_model=MotionSeriesBody,
     responses=responses(403, 404),
 )
 def list_motion(
     programId: ProgramId,  # noqa: N803
+    request: Request,
     resources: ResourcesDep,
     person: PersonDep,
     limit: SeriesLimit = 1000,
     after: After = 0,
-) -> MotionSeriesBody:
+) -> Response:
     """For plotting: in the order in which the results came, so that later ones are on later pages."""
-    return MotionSeriesBody.of(series.list_motion(resources, person, programId, after=after, limit=limit))
+    body = MotionSeriesBody.of(series.list_motion(resources, person, programId, after=after, limit=limit))
+    return packed(request, body.model_dump_json(by_alias=True).encode())
 
 
 @router.get(
@@ -169,17 +173,20 @@ def get_fft_corrected(
     "/programs/{programId}/ctf",
     operation_id="listCtf",
     summary="CTF estimation of a program's images, as columns",
+    response_model=CtfSeriesBody,
     responses=responses(403, 404),
 )
 def list_ctf(
     programId: ProgramId,  # noqa: N803
+    request: Request,
     resources: ResourcesDep,
     person: PersonDep,
     limit: SeriesLimit = 1000,
     after: After = 0,
-) -> CtfSeriesBody:
+) -> Response:
     """For plotting: in the order in which the results came, so that later ones are on later pages."""
-    return CtfSeriesBody.of(series.list_ctf(resources, person, programId, after=after, limit=limit))
+    body = CtfSeriesBody.of(series.list_ctf(resources, person, programId, after=after, limit=limit))
+    return packed(request, body.model_dump_json(by_alias=True).encode())
 
 
 @router.get(
@@ -221,17 +228,20 @@ def get_ctf_image(
     "/programs/{programId}/particles",
     operation_id="listParticles",
     summary="How many particles a program's images have, as columns",
+    response_model=ParticlesSeriesBody,
     responses=responses(403, 404),
 )
 def list_particles(
     programId: ProgramId,  # noqa: N803
+    request: Request,
     resources: ResourcesDep,
     person: PersonDep,
     limit: SeriesLimit = 1000,
     after: After = 0,
-) -> ParticlesSeriesBody:
+) -> Response:
     """For plotting: in the order in which the results came, so that later ones are on later pages."""
-    return ParticlesSeriesBody.of(series.list_particles(resources, person, programId, after=after, limit=limit))
+    body = ParticlesSeriesBody.of(series.list_particles(resources, person, programId, after=after, limit=limit))
+    return packed(request, body.model_dump_json(by_alias=True).encode())
 
 
 @router.get(

@@ -28,7 +28,9 @@ def number_text(value: float | Decimal | None) -> str | None:
     """A number as people write it: 512, 0.00001234; ``None`` stays ``None``."""
     if value is None:
         return None
-    text = f"{_decimal(value):f}"
+    text = str(value)
+    if text.lower() != text.upper():  # a letter: an exponent, or no finite number
+        text = f"{_decimal(value):f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ Row = dict[str, Any]
 
 def time_text(moment: datetime | None) -> str | None:
     """A time of ISPyB as its driver gave it to PHP."""
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if isinstance(moment, datetime) else None
+    return moment.replace(tzinfo=None).isoformat(" ", "seconds") if isinstance(moment, datetime) else None
 
 
 def motion_row(motion: Motion) -> Row:
@@ -70,16 +71,26 @@ def ctf_row(ctf: Ctf) -> Row:
     }
 
 
-def summary_row(row: SummaryRow) -> Row:
-    """One of ``ctf/summary/:programId``."""
-    number, created, astigmatism, resolution, defocus = row
-    return {
-        "imageNumber": number_text(number),
-        "createdTimeStamp": time_text(created),
-        "astigmatism": number_text(_per(astigmatism, ASTIGMATISM)),
-        "estimatedResolution": number_text(resolution),
-        "estimatedDefocus": number_text(_per(defocus, DEFOCUS)),
-    }
+def summary(rows: Iterable[SummaryRow]) -> bytes:
+    """``ctf/summary/:programId`` as it is sent: to make dictionaries of fifty thousand rows takes 100 MB."""
+    out = bytearray(b"[")
+    for number, created, astigmatism, resolution, defocus in rows:
+        # Texts of digits, which JSON takes as they are.
+        out += (
+            f'{{"imageNumber":{_quoted(number_text(number))},'
+            f'"createdTimeStamp":{_quoted(time_text(created))},'
+            f'"astigmatism":{_quoted(number_text(_per(astigmatism, ASTIGMATISM)))},'
+            f'"estimatedResolution":{_quoted(number_text(resolution))},'
+            f'"estimatedDefocus":{_quoted(number_text(_per(defocus, DEFOCUS)))}}},'
+        ).encode()
+    if len(out) > 1:
+        out.pop()  # the last comma
+    out += b"]"
+    return bytes(out)
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else f'"{text}"'
 
 
 def _per(value: float | None, divisor: int) -> float | None:

@@ -45,6 +45,26 @@ def test_a_series_comes_page_by_page_in_the_order_of_its_rows(
     assert all(len(column) == len(page["imageNumber"]) for page in found for column in page.values())
 
 
+@pytest.mark.parametrize("kind", ["motion", "ctf", "particles"])
+def test_a_long_page_is_compressed_when_asked(
+    client: httpx.Client, run: Run, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.http.packing.LEAST", 100)
+    for number in range(1, 31):
+        motion = run.image(number)
+        make_ctf(run.database, run.program, motion)
+        make_picker(run.database, run.program, motion)
+
+    plain, short = (
+        client.get(f"{run.path}/{kind}", headers={"accept-encoding": encoding}) for encoding in ("identity", "gzip")
+    )
+
+    assert "content-encoding" not in plain.headers
+    assert short.headers["content-encoding"] == "gzip"
+    assert int(short.headers["content-length"]) < int(plain.headers["content-length"])
+    assert short.json() == plain.json()
+
+
 def test_the_columns_of_each_series(client: httpx.Client, run: Run) -> None:
     motion = run.image(1, created=SUMMER, totalMotion=2.5, averageMotionPerFrame=0.25, dosePerFrame=1.5, doseWeight=0.0)
     make_ctf(

@@ -95,6 +95,31 @@ def run(work: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(work())  # type: ignore[arg-type]
 
 
+def test_who_can_read_compressed_answers_is_answered_apart() -> None:
+    served = polled()
+    gzip = (b"accept-encoding", b"gzip, br")
+
+    async def work() -> list[bytes]:
+        return [(await served.ask("/jobs/1", *headers)).body for headers in ((), (gzip,), (), (gzip,))]
+
+    assert run(work) == [b"1", b"2", b"1", b"2"]
+
+
+def test_what_is_of_no_use_any_more_is_forgotten() -> None:
+    served = polled()
+
+    async def work() -> None:
+        for number in range(5):
+            await served.ask(f"/jobs/{number}")
+        served.clock.now = 1.0
+        await served.ask("/jobs/9")
+
+    run(work)
+
+    assert [asked[0] for asked in served.polls._kept] == [b"/jobs/9"]
+    assert served.polls._bytes == 1 + polls.AROUND
+
+
 def test_within_the_moment_the_answer_is_given_again() -> None:
     served = polled()
 
