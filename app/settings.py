@@ -345,7 +345,7 @@ class Settings(BaseSettings):
         description="how long what others have written (a person's rights, a program's results, a run's files) is "
         "told to further pollers without a look; 0: never",
     )
-    threads: int = Field(40, ge=4, le=500, description="requests handled at once by one worker; the database pool too")
+    threads: int = Field(16, ge=4, le=500, description="requests handled at once by one worker; the database pool too")
 
     @classmethod
     def settings_customise_sources(

@@ -29,6 +29,20 @@ class NoAnswer(Exception):
     """The file system did not answer in time; what was asked is unknown."""
 
 
+class _Turn:
+    """Somebody who waits for a free thread.
+
+    Attributes:
+        granted: whether a thread is kept for it, once it was called.
+    """
+
+    def __init__(self, key: str, at_once: int) -> None:
+        self.key = key
+        self.at_once = at_once
+        self.granted = False
+        self.called = threading.Event()
+
+
 class Looks:
     """A pool of at most ``threads`` daemon threads; they are started as they are needed."""
 
@@ -36,7 +50,8 @@ class Looks:
         self.deadline = deadline
         self._most = threads
         self._queue: queue.SimpleQueue[tuple[Future[Any], str, Callable[[], Any]]] = queue.SimpleQueue()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._waiting: list[_Turn] = []  # in the order in which they came
         self._started = 0
         self._running: Counter[str] = Counter()
         self._hung: Counter[str] = Counter()
@@ -63,11 +78,11 @@ class Looks:
         try:
             result = future.result(timeout=self.deadline)
         except FutureTimeout:
-            with self._changed:
+            with self._lock:
                 late = not future.done()
                 if late:
                     self._hung[key] += 1
-                    self._changed.notify_all()
+                    self._call()
             if not late:
                 return future.result()  # it ended at the last moment, or raised a TimeoutError of its own
             future.add_done_callback(lambda _: self._recover(key))
@@ -79,25 +94,40 @@ class Looks:
 
     def _take(self, key: str, at_once: int, wait: float) -> None:
         """Wait for a free thread, but not behind a look that hangs."""
-
-        def free() -> bool:
-            return self._running[key] < at_once and self._running.total() < self._most
-
-        with self._changed:
-            self._changed.wait_for(lambda: self._hung[key] > 0 or free(), timeout=wait)
-            if self._hung[key] or not free():
+        turn = _Turn(key, at_once)
+        with self._lock:
+            self._waiting.append(turn)
+            self._call()
+        turn.called.wait(wait)
+        with self._lock:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            if not turn.granted:
                 metrics.looks.labels("refused").inc()
                 raise NoAnswer(f"{key} hangs" if self._hung[key] else "too many looks at files at once")
-            self._running[key] += 1
             if self._started < self._running.total():
                 self._started += 1
                 threading.Thread(target=self._work, name=f"look-{self._started}", daemon=True).start()
 
+    def _call(self) -> None:
+        """Let those go on whose turn it is, and those who would wait in vain. The lock must be held.
+
+        Only they are woken: of a hundred who wait for one visit, each look would wake all others for nothing.
+        """
+        for turn in self._waiting[:]:
+            free = self._running[turn.key] < turn.at_once and self._running.total() < self._most
+            if self._hung[turn.key] or free:
+                turn.granted = not self._hung[turn.key]
+                if turn.granted:
+                    self._running[turn.key] += 1
+                self._waiting.remove(turn)
+                turn.called.set()
+
     def _recover(self, key: str) -> None:
-        with self._changed:
+        with self._lock:
             self._hung[key] -= 1
             self._hung += Counter()  # forgets keys that are at zero
-            self._changed.notify_all()
+            self._call()
 
     def _work(self) -> None:
         while True:
@@ -112,7 +142,7 @@ class Looks:
                 future.set_result(result)
 
     def _release(self, key: str) -> None:
-        with self._changed:
+        with self._lock:
             self._running[key] -= 1
             self._running += Counter()
-            self._changed.notify_all()
+            self._call()

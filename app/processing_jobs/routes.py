@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, status
+from fastapi.responses import Response
 
 from app.access.identity import Person
 from app.data_collections.movies import MoviesRequest
@@ -217,9 +220,16 @@ def resend(jobId: JobId, body: ResendBody, resources: ResourcesDep, person: Pers
     "/relion/parameters-schema",
     operation_id="getParametersSchema",
     summary="JSON Schema of RELION's parameters",
+    response_model=dict[str, Any],
     responses=responses(),
     tags=["launch"],
 )
-def get_parameters_schema(resources: ResourcesDep, person: PersonDep) -> dict[str, Any]:
+def get_parameters_schema(resources: ResourcesDep, person: PersonDep) -> Response:
     """With units, limits, defaults and conditions."""
-    return relion.json_schema(resources.settings.relion.voltages)
+    return Response(_schema(resources.settings.relion.voltages), media_type="application/json")
+
+
+@cache
+def _schema(voltages: tuple[int, ...]) -> bytes:
+    """As it is sent: it changes with the settings only."""
+    return json.dumps(relion.json_schema(voltages), ensure_ascii=False, separators=(",", ":")).encode()

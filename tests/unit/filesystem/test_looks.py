@@ -376,3 +376,49 @@ def test_a_turn_that_does_not_come_is_no_answer() -> None:
         end.set()
 
     assert 0.05 < seconds < 2
+
+
+def test_who_waits_longest_is_next() -> None:
+    looks, order = Looks(threads=8, deadline=10), list[int]()
+    holding = [threading.Event() for _ in range(THREADS_PER_KEY)]
+    with ThreadPoolExecutor(16) as pool:
+        held = [pool.submit(looks.run, HUNG, lambda event=event: event.wait(10)) for event in holding]
+        wait_until(lambda: looks._running[HUNG] == THREADS_PER_KEY)
+        turns = []
+        for number in range(6):
+            turns.append(pool.submit(looks.run, HUNG, lambda number=number: order.append(number)))
+            wait_until(lambda number=number: len(looks._waiting) == number + 1)  # type: ignore[misc]
+        holding[0].set()  # one thread for all who wait
+        for turn in turns:
+            turn.result(10)
+        holding[1].set()
+
+    assert [one.result() for one in held] == [True] * THREADS_PER_KEY
+    assert order == list(range(6))
+
+
+def test_of_those_who_wait_only_the_next_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, woken = Looks(threads=8, deadline=10), list[str]()
+    called = threading.Event.set
+    release = threading.Event()
+    with ThreadPoolExecutor(16) as pool:
+        held = [pool.submit(looks.run, HUNG, lambda: release.wait(10)) for _ in range(THREADS_PER_KEY)]
+        wait_until(lambda: looks._running[HUNG] == THREADS_PER_KEY)
+        others = [pool.submit(looks.run, HUNG, lambda: True) for _ in range(8)]
+        wait_until(lambda: len(looks._waiting) == 8)
+        turns = {turn.called for turn in looks._waiting}
+
+        def noted(event: threading.Event) -> None:
+            if event in turns:
+                woken.append("woken")
+            called(event)
+
+        monkeypatch.setattr(threading.Event, "set", noted)
+        looks.run(OTHER, lambda: True)
+        after_another_visits = len(woken)
+        release.set()
+        answers = [one.result(10) for one in (*held, *others)]
+
+    assert after_another_visits == 0
+    assert len(woken) == 8
+    assert all(answers)
