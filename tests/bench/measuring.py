@@ -72,7 +72,9 @@ class Bench:
             stack.enter_context(zocalo.listening())
             limits = stack.enter_context(Limits(loaded.environment, WORKERS))
             try:
-                runs = [self._run(limits, zocalo, steps, launch, number) for number in range(1, self._plan.runs + 1)]
+                runs = [
+                    self._run(limits, zocalo, steps, launch, number) for number in self._plan.numbers(self._fraction)
+                ]
             except Exception:
                 say(f"the service's last words:\n{self._service.last_words()}")
                 raise
@@ -87,7 +89,7 @@ class Bench:
     def _run(
         self, limits: Limits, zocalo: Zocalo, steps: dict[str, list[Step]], launch: Transaction, number: int
     ) -> Found:
-        say(f"run {number} of {self._plan.runs}")
+        say(f"run {number}")
         starts = [self._start() for _ in range(STARTS)]
         self._service.settle()
         idle = self._service.memory()
@@ -96,6 +98,7 @@ class Bench:
         launches = self._launches(zocalo)
         found.append(self._mixed())
         memory = self._service.memory()
+        found = self._without_sharing(found)
         self._service.stop()
         say("the limits")
         found = [self._limited(one, limits, steps.get(one.name, [])) for one in found]
@@ -134,12 +137,35 @@ class Bench:
         numbers = plan.patient_connections if operation.patient else plan.connections
         if not operation.crowd:
             numbers = tuple(number for number in numbers if number <= AT_ONCE)
+        samples = self._samples(operation, asks, numbers, seconds)
+        _tell(operation.name, samples)
+        return Measured(operation.name, samples, first_byte=self._first_byte(asks[0]), patient=operation.patient)
+
+    def _samples(
+        self, operation: Operation, asks: Sequence[Ask], numbers: Sequence[int], seconds: float
+    ) -> dict[int, Sample]:
         if operation.settled:
             time.sleep(max(0.0, self._introduced + SETTLED_SECONDS - time.monotonic()))
         self._wrk(asks, AT_ONCE, WARM_SECONDS)
-        samples = {number: self._wrk(asks, number, seconds) for number in numbers}
-        _tell(operation.name, samples)
-        return Measured(operation.name, samples, first_byte=self._first_byte(asks[0]), patient=operation.patient)
+        return {number: self._wrk(asks, number, seconds) for number in numbers}
+
+    def _without_sharing(self, found: Sequence[Measured]) -> list[Measured]:
+        """With what polls cost where each of them is looked for anew."""
+        say("without sharing")
+        polled = {one.name: one for one in operations(self._loaded) if one.polled}
+        self._service.sharing = False
+        try:
+            self._start()
+            self._introduce()
+            return [self._fresh_of(one, polled[one.name]) if one.name in polled else one for one in found]
+        finally:
+            self._service.sharing = True
+
+    def _fresh_of(self, measured: Measured, operation: Operation) -> Measured:
+        seconds = self._plan.patient_seconds if operation.patient else self._plan.seconds
+        fresh = self._samples(operation, operation.asks, (1, AT_ONCE), seconds)
+        _tell(operation.name, fresh)
+        return replace(measured, fresh=fresh, fresh_first_byte=self._first_byte(operation.asks[0]))
 
     def _first_byte(self, ask: Ask) -> float | None:
         """Of requests one after the other; `None` if there was no answer at all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.results import Found, Results
+from tests.bench.results import Found, Measured, Results
 from tests.bench.samples import Sample
 from tests.bench.sizes import AT_ONCE
 from tests.bench.targets import targets
@@ -27,8 +27,9 @@ Written by `make {command}`. The service runs as `synchweb-em serve --workers 2`
 load generator (wrk) share the machine with it. Times are milliseconds. *SQL* is the limit that MariaDB sets: the same
 statements through the same driver without HTTP, in as many processes as workers, on as many connections. *Frame* is
 FastAPI's limit: a bare route under the same server that answers the same bytes. Beside each limit stands what part of
-it is reached. *First byte* is that of the body, one request after the other on connections of their own. *Before* is
-the run before this one: answers a second, p50 / p99."""
+it is reached. *First byte* is that of the body, one request after the other on connections of their own. Polls share
+one look a second; *fresh* is what is left where each is looked for anew (`EM_SHARE_SECONDS=0`). *Before* is the run
+before this one: answers a second, p50 / p99."""
 
 
 def write(path: Path, results: Results, before: Results | None) -> str:
@@ -114,13 +115,15 @@ def _operations(found: Found, old: Found | None) -> str:
                 f"{sample.p50:.1f}",
                 f"{sample.p99:.1f}",
                 "" if one.first_byte is None else f"{one.first_byte:.1f}",
+                *_fresh(one),
                 _size(sample.size),
                 *_limit(sample, one.sql),
                 *_limit(sample, one.frame),
                 "" if previous is None else _short(previous.samples.get(AT_ONCE)),
             ]
         )
-    out = _table(["", "answers/s", "p50", "p99", "first byte", "bytes", "SQL/s", "", "frame/s", "", "before"], rows)
+    heads = ["", "answers/s", "p50", "p99", "first byte", "fresh/s", "fresh p50", "bytes"]
+    out = _table([*heads, "SQL/s", "", "frame/s", "", "before"], rows)
     files = [
         f"nginx sends the same file {one.nginx.rate:,.0f} times a second on {AT_ONCE} connections; the service reaches "
         f"{one.samples[AT_ONCE].rate / one.nginx.rate:.0%} of that ({one.name})."
@@ -128,6 +131,11 @@ def _operations(found: Found, old: Found | None) -> str:
         if one.nginx is not None
     ]
     return "\n\n".join([out, *files])
+
+
+def _fresh(measured: Measured) -> tuple[str, str]:
+    sample = measured.fresh.get(AT_ONCE)
+    return ("", "") if sample is None else (f"{sample.rate:,.0f}", f"{sample.p50:.1f}")
 
 
 def _launches(found: Found, old: Found | None) -> str:

@@ -27,6 +27,7 @@ class Measured:
         frame: FastAPI answering the same bytes, where the operation's answers have any.
         nginx: the same file sent by nginx.
         first_byte: milliseconds until the first byte of the body, one request after the other.
+        fresh: by the number of connections, where no look is shared; ``fresh_first_byte`` likewise.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Measured:
     nginx: Sample | None = None
     first_byte: float | None = None
     patient: bool = False
+    fresh: dict[int, Sample] = field(default_factory=dict)
+    fresh_first_byte: float | None = None
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,11 @@ def _measured(same: Sequence[Measured]) -> Measured:
         there = [sample for sample in samples if sample is not None]
         return together(there) if there else None
 
+    def half(times: Sequence[float | None]) -> float | None:
+        there = [time for time in times if time is not None]
+        return median(there) if there else None
+
     first = same[0]
-    bytes_first = [one.first_byte for one in same if one.first_byte is not None]
     return Measured(
         name=first.name,
         samples={number: together([one.samples[number] for one in same]) for number in first.samples},
@@ -151,6 +157,8 @@ def _measured(same: Sequence[Measured]) -> Measured:
         sql_alone=middle([one.sql_alone for one in same]),
         frame=middle([one.frame for one in same]),
         nginx=middle([one.nginx for one in same]),
-        first_byte=median(bytes_first) if bytes_first else None,
+        first_byte=half([one.first_byte for one in same]),
         patient=first.patient,
+        fresh={number: together([one.fresh[number] for one in same]) for number in first.fresh},
+        fresh_first_byte=half([one.fresh_first_byte for one in same]),
     )

@@ -142,6 +142,7 @@ class Service(Server):
         super().__init__("service", reaper, behind)
         self._environment = environment
         self._workers_wanted = workers
+        self.sharing = True  # whether those who ask within a second share one look, as by default
 
     def command(self) -> list[str]:
         """As in `docs/operations.md`."""
@@ -151,6 +152,8 @@ class Service(Server):
     def environ(self) -> dict[str, str]:
         """With tokens, and nothing else that is not needed."""
         settings = self._environment.environ | {"EM_AUTH__MODES": "synchweb", "EM_AUTH__JWT_KEY": KEY}
+        if not self.sharing:
+            settings["EM_SHARE_SECONDS"] = "0"
         return {name: value for name, value in os.environ.items() if not name.startswith("EM_")} | settings
 
 

@@ -45,7 +45,7 @@ class Plan:
     """What is measured, and for how long.
 
     Args:
-        runs: of everything; figures are their medians.
+        runs: of everything at the whole size; figures are their medians.
         seconds: of one sample.
         patient_seconds: of one sample of answers that take long.
         connections: of quick answers, and of those that take long.
@@ -62,6 +62,10 @@ class Plan:
     launches: int
     parameter_seconds: float
     growth: tuple[float, ...]
+
+    def numbers(self, fraction: float) -> range:
+        """Those of the runs at a size: smaller ones only show what grows."""
+        return range(1, 1 + (self.runs if fraction == 1 else 1))
 
     @property
     def fresh(self) -> int:
@@ -83,7 +87,7 @@ SHORT = Plan(
 FULL = Plan(
     runs=3,
     seconds=3,
-    patient_seconds=15,
+    patient_seconds=6,
     connections=(1, AT_ONCE, 64, 256),
     patient_connections=(1, AT_ONCE, 64, 256),
     launches=1000,

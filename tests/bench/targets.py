@@ -56,9 +56,10 @@ def _rate(measured: Measured | None, name: str, least: int) -> Target:
 
 
 def _of_series(measured: Measured | None) -> list[Target]:
-    if measured is None or measured.first_byte is None or measured.sql_alone is None:
+    """Of an answer that is looked for anew: one that is shared has no raw query beside it."""
+    if measured is None or measured.fresh_first_byte is None or measured.sql_alone is None:
         return []
-    first, alone, raw = measured.first_byte, measured.samples[1].p50, measured.sql_alone.p50
+    first, alone, raw = measured.fresh_first_byte, measured.fresh[1].p50, measured.sql_alone.p50
     return [
         Target(f"{measured.name}: first byte", "in 100 ms", f"{first:.0f} ms", first <= 100),
         Target(

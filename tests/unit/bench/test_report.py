@@ -16,7 +16,7 @@ def row(text: str, begin: str, number: int = 0) -> list[str]:
 
 def test_an_operation_stands_beside_its_limits_and_the_run_before() -> None:
     limits = {"sql": sample(4000.0), "frame": sample(2000.0), "nginx": sample(8000.0)}
-    now = results(found(measured("image", 1000.0, first_byte=2.5, **limits)))
+    now = results(found(measured("image", 1000.0, first_byte=2.5, fresh={8: sample(500.0, p50=16.0)}, **limits)))
 
     text = report.tables(now, results(found(measured("image", 900.0))))
 
@@ -26,6 +26,8 @@ def test_an_operation_stands_beside_its_limits_and_the_run_before() -> None:
         "4.0",
         "9.0",
         "2.5",
+        "500",
+        "16.0",
         "800",
         "4,000",
         "25%",
@@ -39,7 +41,7 @@ def test_an_operation_stands_beside_its_limits_and_the_run_before() -> None:
 def test_without_a_run_before_its_column_is_empty() -> None:
     text = report.tables(results(), None)
 
-    assert row(text, "dc/:id", 1) == ["dc/:id", "2,000", "4.0", "9.0", "", "800", "", "", "", "", ""]
+    assert row(text, "dc/:id", 1) == ["dc/:id", "2,000", "4.0", "9.0", *[""] * 3, "800", *[""] * 5]
 
 
 def test_every_number_of_connections_has_a_column() -> None:

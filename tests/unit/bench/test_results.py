@@ -42,7 +42,11 @@ def test_what_cannot_be_read_is_no_run(tmp_path: Path, text: str | None) -> None
 
 def test_medians_are_taken_for_each_figure_by_itself() -> None:
     runs = [
-        found(measured(rate=rate, sql=sample(10 * rate)), start_seconds=rate / 100, loaded=[Memory(1, peak)])
+        found(
+            measured(rate=rate, sql=sample(10 * rate), fresh={1: sample(rate / 2)}),
+            start_seconds=rate / 100,
+            loaded=[Memory(1, peak)],
+        )
         for rate, peak in ((100.0, 50), (300.0, 90), (200.0, 70))
     ]
 
@@ -52,6 +56,7 @@ def test_medians_are_taken_for_each_figure_by_itself() -> None:
     assert operation.samples[8].rate == 200
     assert operation.sql is not None
     assert operation.sql.rate == 2000
+    assert operation.fresh[1].rate == 100
     assert operation.frame is None
     assert (together.start_seconds, together.loaded) == (2, [Memory(1, 90)])
 
