@@ -115,11 +115,15 @@ class Database:
         except _LockLost as error:
             raise DatabaseBusy("The database is locked by others. Try again in a moment.") from error
 
-    def write(self, work: Callable[[Session], T]) -> T:
+    def write(self, work: Callable[[Session], T], *, apart: bool = False) -> T:
         """Run ``work`` in one transaction and commit it; run it again after a lock wait or a deadlock.
 
         Whatever ``work`` raises rolls everything back. It may run up to four times, so it must not change anything
         but the database.
+
+        Args:
+            apart: each statement may be committed by itself, which spares two more. SQLite makes one transaction of
+                them all the same.
 
         Raises:
             DatabaseUnavailable: the server did not answer; nothing is known to be written.
@@ -127,8 +131,9 @@ class Database:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with _translated(), self._writer, Session(self.engine) as session, self._transaction(session):
-                    return work(session)
+                with _translated(), self._writer, Session(self.engine) as session:
+                    with nullcontext() if apart and not self.is_sqlite else self._transaction(session):
+                        return work(session)
             except _LockLost as error:
                 metrics.retries.inc()
                 log.warning("transaction lost a lock, attempt %d of %d: %s", attempt, ATTEMPTS, error)

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -69,11 +70,18 @@ _OLDEST = (
     )
     .order_by(outbox.c.id)
     .limit(1)
+    # Nobody waits for one that a transaction holds which does not end, such as that of a process that was frozen.
     .with_for_update(skip_locked=True)
 )
 _CLAIM = (
     sa.update(outbox)
-    .where(outbox.c.id == sa.bindparam("message"))
+    # As it was seen: neither claimed since nor cancelled.
+    .where(
+        outbox.c.id == sa.bindparam("message"),
+        outbox.c.open == 1,
+        outbox.c.attempts == sa.bindparam("seen_attempts"),
+        outbox.c.cancelled_at.is_(None),
+    )
     .values(
         due_at=sa.bindparam("until"),
         attempts=outbox.c.attempts + 1,
@@ -175,14 +183,24 @@ def cancel_start(session: Session, job_id: int) -> bool:
 def claim(session: Session, seconds: float) -> Claimed | None:
     """Claim the oldest message that may be sent now, passing over what other relays hold.
 
-    A start that was cancelled after an earlier claim is closed instead.
+    A start that was cancelled after an earlier claim is closed instead. Each statement may be committed by itself: of
+    those who have seen a message, the first to write has it.
     """
-    while (row := session.execute(_OLDEST).first()) is not None and row.cancelled_at is not None:
-        session.execute(_CLOSE, {"message": row.id})
-    if row is None:
-        return None
-    until = row.now + timedelta(seconds=seconds)
-    session.execute(_CLAIM, {"message": row.id, "until": until, "claimed_at": row.now})
+    while (row := session.execute(_OLDEST).first()) is not None:
+        if row.cancelled_at is not None:
+            session.execute(_CLOSE, {"message": row.id})
+            continue
+        until = row.now + timedelta(seconds=seconds)
+        claimed = session.execute(
+            _CLAIM, {"message": row.id, "seen_attempts": row.attempts, "until": until, "claimed_at": row.now}
+        )
+        assert isinstance(claimed, sa.CursorResult)
+        if claimed.rowcount:
+            return _claimed(row)
+    return None
+
+
+def _claimed(row: sa.Row[Any]) -> Claimed:
     return Claimed(
         id=row.id,
         job_id=row.job_id,

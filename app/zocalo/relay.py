@@ -1,7 +1,6 @@
 """The relay: takes messages from the outbox to the broker, at least once, in order per data collection.
 
-Claim and commit, send outside of any transaction, then mark, and claim the next with the same commit. Several relays
-share the work. A broker that is away
+Claim and commit, send outside of any transaction, then mark. Several relays share the work. A broker that is away
 costs nothing but time: messages wait, and the relay tries again with pauses that grow to a stated bound. Where the
 queue can be looked at, nothing is sent while it is known to be missing: a STOMP broker would confirm, and drop it.
 """
@@ -113,7 +112,7 @@ class Relay:
         metrics.broker_connected.set(1)
 
     def _hold(self, sent: Claimed | None = None) -> Held | None:
-        """Claim a message; in the same transaction note that one was sent, which spares a commit for each."""
+        """Claim a message, after noting that one was sent."""
         since = time.monotonic()
 
         def work(session: Session) -> Claimed | None:
@@ -124,11 +123,11 @@ class Relay:
                 return None
             return outbox.claim(session, self._settings.claim_seconds)
 
-        claimed = self._database.write(work)
+        claimed = self._database.write(work, apart=True)
         return None if claimed is None else Held(claimed, since)
 
     def _deliver(self, held: Held) -> Held | None:
-        """Send a message; the next one, which was claimed as this one was noted."""
+        """Send a message; the next one, which was claimed when this one was noted."""
         message = held.message
         try:
             self._be_ready()

@@ -81,7 +81,7 @@ SHORT = Plan(
     connections=(1, AT_ONCE, 64, 256),
     patient_connections=(1, AT_ONCE),
     launches=600,
-    parameter_seconds=60,
+    parameter_seconds=40,
     growth=(1,),
 )
 FULL = Plan(

@@ -57,7 +57,7 @@ def test_a_database_that_restarts_under_load_costs_503s_and_nothing_else(
             job = answer.json()["processingJobId"] if answer.status_code == 202 else None
             answers.append((time.monotonic(), answer.status_code, job))
             answers.append((time.monotonic(), client.get(f"/data-collections/{dcid}").status_code, None))
-            time.sleep(0.02)
+            time.sleep(0.1)  # so that there are data collections left at the end
 
     with ServiceProcess(environment.environ, tmp_path / "log") as service, service.client() as client:
         threads = [threading.Thread(target=load, args=(client, dcids[n::4])) for n in range(4)]

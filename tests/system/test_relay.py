@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from app.db import Database
 from app.processing_jobs.tables import stop_request
@@ -363,6 +364,98 @@ def test_a_stop_before_the_broker_is_back_sends_nothing_at_all(
     assert stopped["state"] == "stopped"
     assert queue() == []
     assert rows.messages(database, job["dataCollectionId"]) == []
+
+
+class Confirms:
+    """A broker that takes everything."""
+
+    patience = 1.0
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+
+    def connect(self) -> bool:
+        return False
+
+    def send(self, body: str, headers: dict[str, str]) -> None:
+        self.sent.append(json.loads(body)["parameters"]["ispyb_process"])
+
+    def close(self) -> None: ...
+
+
+def test_a_message_costs_three_statements_and_no_transaction(database: Database, environment: Environment) -> None:
+    for number in range(1, 6):
+        enqueue(database, number, number, "g")
+    broker, verbs = Confirms(), list[str]()
+    relay = Relay(database, broker, settings(environment, "stomp://x").relay)
+    event.listen(database.engine, "before_cursor_execute", lambda *sent: verbs.append(sent[2].split()[0]))
+
+    relay.start()
+    until(lambda: verbs.count("UPDATE") == 10, 20)
+    relay.stop()
+
+    assert broker.sent == [1, 2, 3, 4, 5]
+    # To claim, and after each but the last to note it and to claim the next.
+    assert verbs[:14] == ["SELECT", "UPDATE", *["UPDATE", "SELECT", "UPDATE"] * 4]
+
+
+def test_of_many_who_claim_at_once_each_gets_other_messages(database: Database) -> None:
+    for number in range(1, 101):
+        enqueue(database, number, number, "g")
+    together = threading.Barrier(8)
+
+    def claim_all(_: int) -> list[int]:
+        together.wait(10)
+        claimed = []
+        while (one := database.write(lambda session: outbox_module.claim(session, 60), apart=True)) is not None:
+            claimed.append(one.job_id)
+        return claimed
+
+    found = in_threads(8, claim_all, range(8))
+
+    assert sorted(number for numbers in found for number in numbers) == list(range(1, 101))
+
+
+def test_a_start_is_either_claimed_or_cancelled_before_it_was_sent(database: Database) -> None:
+    fates = []
+    for number in range(1, 41):
+        enqueue(database, number, number, "g")
+        together = threading.Barrier(2)
+
+        def claim(together: threading.Barrier = together) -> bool:
+            together.wait(10)
+            return database.write(lambda session: outbox_module.claim(session, 60), apart=True) is not None
+
+        def cancel(together: threading.Barrier = together, number: int = number) -> bool:
+            together.wait(10)
+            return database.write(lambda session: outbox_module.cancel_start(session, number))
+
+        fates.append(tuple(in_threads(2, lambda work: work(), [claim, cancel])))
+        database.write(lambda session: session.execute(sa.update(outbox).values(open=None)))
+
+    assert set(fates) <= {(True, False), (False, True)}
+
+
+def test_a_transaction_that_does_not_end_holds_up_its_own_message_only(
+    database: Database, environment: Environment
+) -> None:
+    """As of a service that was frozen while it cancelled a start."""
+    for number in range(1, 4):
+        enqueue(database, number, number, "g")
+    broker = Confirms()
+    relay = Relay(database, broker, settings(environment, "stomp://x").relay)
+    with database.engine.connect() as frozen:
+        frozen.exec_driver_sql("START TRANSACTION")
+        frozen.execute(sa.select(outbox.c.id).where(outbox.c.job_id == 1).with_for_update())
+        relay.start()
+        until(lambda: len(broker.sent) == 2, 2)
+        meanwhile = list(broker.sent)
+        frozen.exec_driver_sql("ROLLBACK")
+    until(lambda: len(broker.sent) == 3, 5)
+    relay.stop()
+
+    assert meanwhile == [2, 3]
+    assert broker.sent[2] == 1
 
 
 def test_a_poisoned_message_does_not_hold_up_the_others(database: Database, environment: Environment) -> None:

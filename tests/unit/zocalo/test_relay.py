@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
-from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import event
-from sqlalchemy.orm import Session
-
-from app import migrating
 from app.db import Database
-from app.settings import RelaySettings, Settings
-from app.zocalo import outbox
-from app.zocalo.messages import StartJob
+from app.settings import RelaySettings
 from app.zocalo.outbox import Claimed
 from app.zocalo.relay import Relay
 
@@ -28,7 +20,7 @@ class OneMessage:
         self.calls = 0
         self.noted = threading.Event()
 
-    def write(self, work: Any) -> Claimed | None:
+    def write(self, work: Any, *, apart: bool = False) -> Claimed | None:
         self.calls += 1
         if self.calls in (2, 3):
             raise RuntimeError("nobody expected this")
@@ -70,30 +62,3 @@ def test_a_send_is_noted_even_after_an_error_that_nobody_expected() -> None:
 
     assert settled == [True]
     assert transport.sent == 1
-
-
-def enqueue_five(session: Session) -> None:
-    for number in range(5):
-        outbox.enqueue(session, number, StartJob(number, "guid"), "me")
-
-
-def test_each_message_is_noted_with_the_commit_that_claims_the_next(tmp_path: Path) -> None:
-    settings = Settings.model_validate({"database": {"url": f"sqlite:///{tmp_path}/em.sqlite"}})
-    database, transport = Database(settings), Counting()
-    migrating.upgrade(database)
-    database.write(enqueue_five)
-    commits: list[int] = []
-    event.listen(database.engine, "commit", lambda _: commits.append(transport.sent))
-    relay = Relay(database, transport, RelaySettings())
-
-    relay.start()
-    end = time.monotonic() + 10
-    while len(commits) < 6 and time.monotonic() < end:
-        time.sleep(0.01)
-    relay.stop()
-    with database.read() as session:
-        waiting = outbox.waiting(session)[0]
-    database.dispose()
-
-    assert commits[:6] == [0, 1, 2, 3, 4, 5]  # how many were sent at each commit
-    assert (transport.sent, waiting) == (5, 0)
