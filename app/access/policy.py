@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from app.errors import FieldError, Invalid, NotFound
 from app.ispyb.tables import BLSession, Proposal, SessionHasPerson
 from app.settings import Settings
 
+Kind: TypeAlias = tuple[bool, bool]  # staff; industrial visits are for the listed only
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -33,7 +35,23 @@ def visible(person: Person, settings: Settings) -> sa.ColumnElement[bool]:
     )
 
 
-def _bounds(kind: tuple[bool, bool], beamlines: Any, person_id: Any, prefixes: Any) -> sa.ColumnElement[bool]:
+def kind_of(person: Person, settings: Settings) -> Kind:
+    """Which of the conditions is this person's: for statements that are built once."""
+    return person.staff, settings.auth.industrial_listed_only
+
+
+@cache
+def condition(kind: Kind) -> sa.ColumnElement[bool]:
+    """``visible`` for everybody of a kind, with parameters; what stands for them say ``values_of``."""
+    return _bounds(
+        kind,
+        sa.bindparam("beamlines", expanding=True),
+        sa.bindparam("person_id"),
+        sa.bindparam("prefixes", expanding=True),
+    )
+
+
+def _bounds(kind: Kind, beamlines: Any, person_id: Any, prefixes: Any) -> sa.ColumnElement[bool]:
     staff, industrial_listed_only = kind
     on_microscope = BLSession.c.beamLineName.in_(beamlines)
     listed = sa.exists().where(
@@ -48,8 +66,8 @@ def _bounds(kind: tuple[bool, bool], beamlines: Any, person_id: Any, prefixes: A
     return sa.and_(on_microscope, sa.or_(public, listed))
 
 
-def _values(person: Person, settings: Settings) -> dict[str, Any]:
-    """What stands for the condition's parameters."""
+def values_of(person: Person, settings: Settings) -> dict[str, Any]:
+    """What stands for the parameters of the condition."""
     values: dict[str, Any] = {"beamlines": settings.beamlines}
     if not person.staff or settings.auth.industrial_listed_only:
         values["person_id"] = person.person_id
@@ -59,23 +77,18 @@ def _values(person: Person, settings: Settings) -> dict[str, Any]:
 
 
 # Statements with the condition, by what they were without: to put one together costs more than to run it.
-_BOUNDED: WeakKeyDictionary[sa.Select[Any], dict[tuple[bool, bool], sa.Select[Any]]] = WeakKeyDictionary()
+_BOUNDED: WeakKeyDictionary[sa.Select[Any], dict[Kind, sa.Select[Any]]] = WeakKeyDictionary()
 
 
 def _execute(
     session: Session, settings: Settings, person: Person, statement: sa.Select[Any], values: Mapping[str, Any]
 ) -> sa.Result[Any]:
     """Run a statement within what this person may see."""
-    kind = (person.staff, settings.auth.industrial_listed_only)
+    kind = kind_of(person, settings)
     known = _BOUNDED.setdefault(statement, {})
     if (bounded := known.get(kind)) is None:
-        parameters: tuple[Any, Any, Any] = (
-            sa.bindparam("beamlines", expanding=True),
-            sa.bindparam("person_id"),
-            sa.bindparam("prefixes", expanding=True),
-        )
-        bounded = known[kind] = statement.where(_bounds(kind, *parameters))
-    return session.execute(bounded, {**values, **_values(person, settings)})
+        bounded = known[kind] = statement.where(condition(kind))
+    return session.execute(bounded, {**values, **values_of(person, settings)})
 
 
 def get_visible(

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from app.access import policy
 from app.access.identity import Person
+from app.access.policy import Kind
 from app.db import Database
 from app.ispyb.tables import CTF, AutoProcProgram, MotionCorrection, Movie, ParticlePicker
 from app.resources import Resources
@@ -179,12 +181,13 @@ def find_progress(resources: Resources, person: Person, program_ids: Sequence[in
 def _find_progress(resources: Resources, person: Person, program_ids: Sequence[int]) -> dict[int, Progress]:
     memory = _memories.setdefault(resources.database, Memory())
     known, settled = memory.recall(program_ids)
-    may_see = policy.visible(person, resources.settings)
+    statement, values = _question(known, policy.kind_of(person, resources.settings))
+    values |= policy.values_of(person, resources.settings)
     visible: list[int] = []
     seen: dict[str, int] = {}
     rows: dict[int, dict[str, sa.Row[Any]]] = {program_id: {} for program_id in known}
     with resources.database.read() as session:
-        for row in session.execute(_statement(known, may_see)):
+        for row in session.execute(statement, values):
             if row.kind == "visible":
                 visible.append(int(row.program_id))
             elif row.program_id is None:
@@ -200,15 +203,35 @@ def _find_progress(resources: Resources, person: Person, program_ids: Sequence[i
     return {program_id: progress for program_id, progress in found.items() if progress is not None}
 
 
-def _statement(known: Mapping[int, Known], may_see: sa.ColumnElement[bool]) -> sa.CompoundSelect[Any]:
-    """The programs that may be seen, each step's highest id of all, and what each program's new rows tell."""
-    ident = AutoProcProgram.c.autoProcProgramId
-    visible = _row("visible", ident).select_from(programs.TO_VISIT).where(ident.in_(known), may_see)
+def _question(known: Mapping[int, Known], persons: Kind) -> tuple[sa.CompoundSelect[Any], dict[str, Any]]:
+    """The statement about these programs, and the values of its parameters but for those of the person."""
+    values: dict[str, Any] = {"program_ids": list(known)}
+    groups = []
+    for kind, *_ in STEPS:
+        together: dict[int, list[int]] = {}
+        for program_id, one in known.items():
+            together.setdefault(one.reached[kind].settled, []).append(program_id)
+        for place, (last, ids) in enumerate(together.items()):
+            values |= {f"{kind}_ids_{place}": ids, f"{kind}_last_{place}": last}
+        groups.append(len(together))
+    return _statement(tuple(groups), persons), values
+
+
+@lru_cache(maxsize=100)
+def _statement(groups: tuple[int, ...], persons: Kind) -> sa.CompoundSelect[Any]:
+    """The programs that may be seen, each step's highest id of all, and what each program's new rows tell.
+
+    Args:
+        groups: of programs that were read up to the same id, by step.
+        persons: for whom it is.
+    """
+    ident, may_see = AutoProcProgram.c.autoProcProgramId, policy.condition(persons)
+    asked = ident.in_(sa.bindparam("program_ids", expanding=True))
+    visible = _row("visible", ident).select_from(programs.TO_VISIT).where(asked, may_see)
     parts = [programs.in_this_order(visible)]
-    for kind, table, program, motion in STEPS:
-        settled = {program_id: one.reached[kind].settled for program_id, one in known.items()}
+    for (kind, table, program, motion), count in zip(STEPS, groups, strict=True):
         parts.append(_row(kind, last=sa.func.max(next(iter(table.primary_key)))))
-        parts.append(_step(kind, table, program, motion, settled).where(may_see))
+        parts.append(_step(kind, table, program, motion, count).where(may_see))
     return sa.union_all(*parts)
 
 
@@ -222,7 +245,7 @@ def _row(
     )
 
 
-def _step(kind: str, table: sa.Table, program: str, motion: str, settled: Mapping[int, int]) -> sa.Select[Any]:
+def _step(kind: str, table: sa.Table, program: str, motion: str, groups: int) -> sa.Select[Any]:
     """For each program the highest number, and time and number of the newest movie in one number.
 
     That number saves a sort: the largest of them is the newest movie's, with its image number in the lower digits.
@@ -238,10 +261,15 @@ def _step(kind: str, table: sa.Table, program: str, motion: str, settled: Mappin
     image = MotionCorrection.c.imageNumber
     created = sa.func.coalesce(unix_seconds(Movie.c.createdTimeStamp), 0)
     newest = created * sa.literal_column(str(NUMBERS)) + image
-    together: dict[int, list[int]] = {}
-    for program_id, last in settled.items():
-        together.setdefault(last, []).append(program_id)
-    new = sa.or_(*(sa.and_(of_program.in_(ids), ident > last) for last, ids in together.items()))
+    new = sa.or_(
+        *(
+            sa.and_(
+                of_program.in_(sa.bindparam(f"{kind}_ids_{place}", expanding=True)),
+                ident > sa.bindparam(f"{kind}_last_{place}"),
+            )
+            for place in range(groups)
+        )
+    )
     statement = (
         _row(kind, of_program, highest=sa.func.max(image), newest=sa.func.max(newest))
         .select_from(source)
