@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,8 +34,9 @@ def main() -> None:
     plan, command = (FULL, "bench-full") if arguments.full else (SHORT, "bench")
     sizes = Sizes(arguments.data_collections, arguments.jobs, arguments.movies, arguments.other_movies)
     before = results.find_before(arguments.kept, command)
-    found = measure(plan, sizes)
-    now = Results(command, machine.describe(), plan.runs, found, time.strftime("%Y-%m-%d"))
+    found = measure(plan, sizes, dict(arguments.set))
+    tried = {"settings": " ".join(f"{name}={value}" for name, value in arguments.set)} if arguments.set else {}
+    now = Results(command, machine.describe() | tried, plan.runs, found, time.strftime("%Y-%m-%d"))
     tables = report.write(arguments.page, now, before)
     results.keep(arguments.kept, now)
     sys.stdout.write(f"{tables}\n")
@@ -49,12 +51,27 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=Sizes.jobs, metavar="N")
     parser.add_argument("--movies", type=int, default=Sizes.movies, metavar="N", help="of the biggest program")
     parser.add_argument("--other-movies", type=int, default=Sizes.other_movies, metavar="N", help="of all others")
+    parser.add_argument(
+        "--set",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="EM_NAME=VALUE",
+        help="how the service is set, to try what pays: with --page and --kept elsewhere",
+    )
     parser.add_argument("--page", type=Path, default=PAGE, help="where the tables go; its other words stay")
     parser.add_argument("--kept", type=Path, default=KEPT, help="where figures are kept for the next run")
     return parser.parse_args()
 
 
-def measure(plan: Plan, sizes: Sizes) -> list[Found]:
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.startswith("EM_"):
+        raise argparse.ArgumentTypeError(f"must be EM_NAME=VALUE, not {text}")
+    return name, value
+
+
+def measure(plan: Plan, sizes: Sizes, settings: Mapping[str, str]) -> list[Found]:
     """Each size on servers of its own, so that none has to share its memory with what was loaded before."""
     out = []
     for fraction in plan.growth:
@@ -70,7 +87,7 @@ def measure(plan: Plan, sizes: Sizes) -> list[Found]:
             say(f"loading {part.data_collections:,} data collections and {part.jobs:,} jobs")
             loaded = loading.load(mariadb, servers, "bench", reaper.new_folder("dls"), part, plan)
             say(f"loaded in {loaded.seconds:.0f} s")
-            out.append(Bench(reaper, mariadb, loaded, plan, fraction).measure())
+            out.append(Bench(reaper, mariadb, loaded, plan, fraction, settings).measure())
     return out
 
 

@@ -47,12 +47,20 @@ def say(text: str) -> None:
 class Bench:
     """The service on one facility, with everything that it is compared with."""
 
-    def __init__(self, reaper: Reaper, mariadb: MariaDB, loaded: Loaded, plan: Plan, fraction: float) -> None:
+    def __init__(
+        self,
+        reaper: Reaper,
+        mariadb: MariaDB,
+        loaded: Loaded,
+        plan: Plan,
+        fraction: float,
+        settings: Mapping[str, str],
+    ) -> None:
         self._loaded = loaded
         self._plan = plan
         self._fraction = fraction
         self._folder = reaper.new_folder("wrk")
-        self._service = Service(reaper, loaded.environment, WORKERS, behind=[mariadb.pid])
+        self._service = Service(reaper, loaded.environment, WORKERS, behind=[mariadb.pid], settings=settings)
         self._frame = Frame(reaper, WORKERS)
         self._nginx = Nginx(reaper)
         self._fresh = iter(loaded.fresh)

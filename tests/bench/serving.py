@@ -138,8 +138,16 @@ class Got:
 class Service(Server):
     """The service on these databases."""
 
-    def __init__(self, reaper: Reaper, environment: Environment, workers: int, behind: Sequence[int]) -> None:
+    def __init__(
+        self,
+        reaper: Reaper,
+        environment: Environment,
+        workers: int,
+        behind: Sequence[int],
+        settings: Mapping[str, str],
+    ) -> None:
         super().__init__("service", reaper, behind)
+        self._settings = settings
         self._environment = environment
         self._workers_wanted = workers
         self.sharing = True  # whether those who ask within a second share one look, as by default
@@ -150,8 +158,9 @@ class Service(Server):
         return [program, "serve", "--port", str(self.port), "--workers", str(self._workers_wanted)]
 
     def environ(self) -> dict[str, str]:
-        """With tokens, and nothing else that is not needed."""
-        settings = self._environment.environ | {"EM_AUTH__MODES": "synchweb", "EM_AUTH__JWT_KEY": KEY}
+        """With tokens, what is to be tried, and nothing else that is not needed."""
+        settings = {**self._environment.environ, **self._settings}
+        settings |= {"EM_AUTH__MODES": "synchweb", "EM_AUTH__JWT_KEY": KEY}
         if not self.sharing:
             settings["EM_SHARE_SECONDS"] = "0"
         return {name: value for name, value in os.environ.items() if not name.startswith("EM_")} | settings
