@@ -6,6 +6,7 @@ import argparse
 import gc
 import importlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -119,7 +120,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     run = _on_server("serve")
     if arguments.workers == 1:
         return run(arguments)
-    # The metrics' library asks for this as it is imported.
+    # Until uvicorn has a handler of its own, for the folder has to go. The metrics' library asks for it when imported.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="synchweb-em-workers-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         return run(arguments)

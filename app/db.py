@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -115,25 +115,37 @@ class Database:
         except _LockLost as error:
             raise DatabaseBusy("The database is locked by others. Try again in a moment.") from error
 
-    def write(self, work: Callable[[Session], T], *, apart: bool = False) -> T:
+    def write(self, work: Callable[[Session], T]) -> T:
         """Run ``work`` in one transaction and commit it; run it again after a lock wait or a deadlock.
 
         Whatever ``work`` raises rolls everything back. It may run up to four times, so it must not change anything
         but the database.
 
-        Args:
-            apart: each statement may be committed by itself, which spares two more. SQLite makes one transaction of
-                them all the same.
-
         Raises:
             DatabaseUnavailable: the server did not answer; nothing is known to be written.
             DatabaseBusy: locks could not be had; nothing was written.
         """
+        return self._repeat(work, self._transaction)
+
+    def write_apart(self, work: Callable[[Session], T]) -> T:
+        """Run ``work``, of which each statement is committed by itself; SQLite makes one transaction of them.
+
+        It spares two statements. What was written stays if a later statement fails, and is written again if ``work``
+        runs again: only for statements that may be repeated, and that leave nothing half done.
+
+        Raises:
+            DatabaseUnavailable: the server did not answer.
+            DatabaseBusy: locks could not be had.
+        """
+        return self._repeat(work, self._transaction if self.is_sqlite else nullcontext)
+
+    def _repeat(
+        self, work: Callable[[Session], T], unit: Callable[[Session], AbstractContextManager[Session | None]]
+    ) -> T:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with _translated(), self._writer, Session(self.engine) as session:
-                    with nullcontext() if apart and not self.is_sqlite else self._transaction(session):
-                        return work(session)
+                with _translated(), self._writer, Session(self.engine) as session, unit(session):
+                    return work(session)
             except _LockLost as error:
                 metrics.retries.inc()
                 log.warning("transaction lost a lock, attempt %d of %d: %s", attempt, ATTEMPTS, error)

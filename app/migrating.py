@@ -7,7 +7,6 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
@@ -61,12 +60,6 @@ def _upgrade(database: Database) -> None:
         config.attributes.update(connection=connection, schema=database.schema)
         command.upgrade(config, "head")
         connection.commit()
-
-
-def scripts() -> list[str]:
-    """The revisions that there are scripts for, the oldest first."""
-    newest_first = ScriptDirectory.from_config(_config()).walk_revisions()
-    return [script.revision for script in newest_first][::-1]
 
 
 def _config() -> Config:

@@ -38,9 +38,9 @@ class Recent:
         """What was found for this a moment ago, or what ``find`` finds now; what it raises is not kept."""
         if not self._seconds:
             return find()
-        if (fresh := self.recall(asked)) is not None:
-            known_answer: T = fresh
-            return known_answer
+        if (known := self._known(asked)) is not None:
+            fresh: T = known[1]
+            return fresh
         with self._lock:
             looking = self._looking.setdefault(asked, threading.Lock())
         mine = looking.acquire(timeout=PATIENCE)
@@ -58,7 +58,7 @@ class Recent:
                 looking.release()
 
     def recall(self, asked: Hashable) -> Any:
-        """What was found for this a moment ago; ``None`` if nothing was. It never waits."""
+        """What was found for this a moment ago; ``None`` if nothing was, or that was. It never waits."""
         known = self._known(asked)
         return None if known is None else known[1]
 

@@ -12,11 +12,13 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from uvicorn import _subprocess
+from uvicorn.supervisors.multiprocess import SIGNALS
 
 from app import logging, settings
 from app import main as wiring
@@ -26,7 +28,6 @@ from app.errors import SettingsError
 from app.ispyb import sandbox
 from app.settings import Settings
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU)
 SHUTDOWN_SECONDS = 15  # for requests in flight when the service is told to end
 # Longer than proxies keep idle connections (nginx: 60 s): who closes first must be the one who sends next.
 KEEP_ALIVE_SECONDS = 75
@@ -52,6 +53,7 @@ def serve(arguments: argparse.Namespace) -> int:
     if arguments.workers == 1:
         return _listen(loaded, arguments.host, arguments.port)
     # uvicorn starts its workers from nothing. To import all this takes longer than everything else at a start.
+    assert _subprocess.spawn is not None, "this uvicorn starts its workers in another way"
     _subprocess.spawn = _Forked  # type: ignore[assignment]
     uvicorn.run(
         "app.serving:worker",
@@ -68,7 +70,7 @@ class _Worker(multiprocessing.context.ForkProcess):
     """A worker that begins as a copy of its supervisor, with everything imported and no thread at work."""
 
     def run(self) -> None:
-        for number in HANDLED:  # by the supervisor: until uvicorn handles them here they would be lost
+        for number in SIGNALS:  # the supervisor's handlers: until uvicorn sets its own here, signals would be lost
             signal.signal(number, signal.SIG_DFL)
         super().run()
 
@@ -89,9 +91,12 @@ def worker() -> Any:
 def _end_with_supervisor() -> None:
     """A worker whose supervisor was killed would go on, hold the port, and nobody would know of it."""
     supervisor = multiprocessing.parent_process()
-    if supervisor is not None:
-        supervisor.join()  # also where it died before this worker was ready
-        os.kill(os.getpid(), signal.SIGTERM)
+    if supervisor is None:
+        return
+    # Not by waiting for it: workers that began later hold what would tell, so that each would wait for the next to end.
+    while os.getppid() == supervisor.pid:  # no more, also where it died before this worker was ready
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _require_port(host: str, port: int) -> None:

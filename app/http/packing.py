@@ -25,7 +25,7 @@ def packed(request: Request, content: bytes) -> Response:
 def accepts_gzip(header: str) -> bool:
     """Whether an ``Accept-Encoding`` names it, and not to exclude it (``gzip;q=0``)."""
     for offered in header.lower().split(","):
-        name, _, parameter = offered.partition(";")
+        name, _, parameters = offered.partition(";")
         if name.strip() == "gzip":
-            return re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", parameter) is None
+            return re.search(r"(^|;)\s*q\s*=\s*0(\.0*)?\s*(;|$)", parameters) is None
     return False

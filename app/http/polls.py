@@ -28,7 +28,7 @@ from app.http.packing import accepts_gzip
 MOST = 32_000_000  # bytes kept by one worker; when there are more, all are forgotten
 AROUND = 1_000  # bytes that an answer takes beside its body
 PATIENCE = 2.0  # seconds to wait for somebody else's look before one looks oneself
-OF_BODY = (b"content-length", b"content-type", b"content-encoding")  # headers that an answer without one has not
+OF_BODY = (b"content-length", b"content-type", b"content-encoding")  # headers that go where no body is sent
 SAYS_WHO = (b"authorization", b"host", b"origin")  # the headers by which a person is known
 WRITES = re.compile("/(relion|scipion)/stop/")  # SynchWeb stops jobs with a GET
 

@@ -34,10 +34,10 @@ def list_blocking(
     session: Session, resources: Resources, collection: DataCollection, seen: Mapping[int, Seen]
 ) -> list[tuple[Job, State]]:
     """The jobs that block a data collection, oldest first: by the database now, and by what was seen before."""
-    return those_that_block(resources, evidence.list_jobs_of_collection(session, resources, collection.dcid), seen)
+    return list_blocking_among(resources, evidence.list_jobs_of_collection(session, resources, collection.dcid), seen)
 
 
-def those_that_block(resources: Resources, jobs: Sequence[Job], seen: Mapping[int, Seen]) -> list[tuple[Job, State]]:
+def list_blocking_among(resources: Resources, jobs: Sequence[Job], seen: Mapping[int, Seen]) -> list[tuple[Job, State]]:
     """Of a data collection's jobs those that block it, with what was seen of their files."""
     out = []
     for known in jobs:

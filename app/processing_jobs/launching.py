@@ -108,7 +108,7 @@ def check_movies(resources: Resources, person: Person, ref: VisitRef, request: M
         if (reason := why_not(visit, visit.as_of, resources.settings.grace_hours)) is not None:
             return Check(None, None, "none", reason, (), ())
         target = targets.of_movies(session, resources, visit, movie_files.parse(resources, visit, request))
-        jobs = _jobs(session, resources, target.collection)
+        jobs = _list_known(session, resources, target.collection)
     return _check(resources, target, jobs)
 
 
@@ -123,7 +123,7 @@ def check_collection(resources: Resources, person: Person, dcid: int) -> Check:
         if (reason := why_not(visit, visit.as_of, resources.settings.grace_hours)) is not None:
             return Check(dcid, None, "none", reason, (), ())
         target = targets.of_collection(resources, visit, collection)
-        jobs = _jobs(session, resources, collection)
+        jobs = _list_known(session, resources, collection)
     return _check(resources, target, jobs)
 
 
@@ -147,7 +147,7 @@ def launch_movies(
     )
     with resources.database.read() as session:
         target = targets.of_movies(session, resources, visit, movies, "movies.")
-        jobs = _jobs(session, resources, target.collection)
+        jobs = _list_known(session, resources, target.collection)
     return _launch(resources, person, target, jobs, order, known or _told(resources, order, movies))
 
 
@@ -162,15 +162,15 @@ def launch_collection(resources: Resources, person: Person, dcid: int, order: Or
         if (before := _answered(session, order)) is not None:
             return before
         require_processing(visit, visit.as_of, resources.settings.grace_hours)
-        jobs = _jobs(session, resources, collection)
+        jobs = _list_known(session, resources, collection)
     target, known = _collect_errors(
         lambda: targets.of_collection(resources, visit, collection), lambda: _known(resources, order)
     )
     return _launch(resources, person, target, jobs, order, known or _told(resources, order, target.movies))
 
 
-def _jobs(session: Session, resources: Resources, collection: DataCollection | None) -> list[Job]:
-    """What may block, before there was any look at files. It is judged by what the database says later."""
+def _list_known(session: Session, resources: Resources, collection: DataCollection | None) -> list[Job]:
+    """The jobs that may block, to be looked at. A launch judges by what the database says under the slot."""
     return [] if collection is None else evidence.list_jobs_of_collection(session, resources, collection.dcid)
 
 
@@ -282,7 +282,7 @@ def _answered(session: Session, order: Order) -> Launched | None:
 def _check(resources: Resources, target: Target, known: Sequence[Job]) -> Check:
     look, warnings = targets.look(resources, target)
     seen = evidence.look(resources, [job for job in known if not job.facts.ended], target.visit)
-    found = blocking.those_that_block(resources, known, seen)
+    found = blocking.list_blocking_among(resources, known, seen)
     dcid = None if target.collection is None else target.collection.dcid
     jobs = tuple(Blocking(job.facts.job_id, state, since(job.facts, state)) for job, state in found)
     if dcid is None and not look:

@@ -112,24 +112,29 @@ def require_files(resources: Resources, target: Target, gain_reference_file: str
         FilesDoNotAnswer: a new data collection needs a movie, and whether there is one could not be seen.
     """
     path = gain_reference.path_of(target.visit_directory, gain_reference_file)
+    movies: list[MovieLook] = []  # what was seen, also where the gain reference's folder then hangs
 
-    def look() -> tuple[MovieLook, GainLook | OSError]:
-        found = movie_files.look_now(target.movies, target.place)
+    def look_at_both() -> GainLook | OSError:
+        movies.append(movie_files.look_now(target.movies, target.place))
         try:
-            return found, gain_reference.look(path, within=target.visit_directory)
+            return gain_reference.look(path, within=target.visit_directory)
         except OSError as error:
-            return found, error
+            return error
 
+    gain: GainLook | Exception
     try:
-        found, gain = resources.looks.run(str(target.visit_directory), look)
+        gain = resources.looks.run(str(target.visit_directory), look_at_both)
+        hung = None
     except NoAnswer as error:
-        sight, about_gain = movie_files.no_sight(error), _warnings_of_gain(path, error)
+        gain = hung = error
+    if movies:
+        sight = movie_files.sight_of(movies[0], target.movies, target.place)
     else:
-        sight = movie_files.sight_of(found, target.movies, target.place)
-        about_gain = _warnings_of_gain(path, gain)
+        assert hung is not None, "whoever looked at the gain reference has looked for movies"
+        sight = movie_files.no_sight(hung)
     if target.collection is None:
         movie_files.require(target.movies, sight, target.place.prefix)
-    return _warnings(sight) + about_gain
+    return _warnings(sight) + _warnings_of_gain(path, gain)
 
 
 def _warnings(sight: Sight) -> list[Warned]:

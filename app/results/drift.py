@@ -24,7 +24,6 @@ from app.filesystem.looks import NoAnswer
 from app.ispyb.tables import AutoProcProgram, MotionCorrection
 from app.resources import Resources
 from app.results import numbers, programs
-from app.results.programs import ImageNotFound
 from app.results.rules import finite_numbers
 
 log = logging.getLogger(__name__)
@@ -108,7 +107,7 @@ def get_drift(resources: Resources, person: Person, program_id: int, image_numbe
     """
     try:
         row = numbers.get_row(resources, person, _ROW, program_id, image_number)
-    except ImageNotFound:
+    except programs.ImageNotFound:
         return Drift([], [])
     with resources.database.read() as session:
         drift = _of_table(session, row.motionCorrectionId)

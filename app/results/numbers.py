@@ -24,7 +24,8 @@ from app.resources import Resources
 from app.results import programs
 
 MOST = 60  # programs' tables that are remembered, each in at most half a megabyte
-READERS = 16  # programs whose rows may be read at once
+READERS = 16  # locks that programs share, each to be read by one at a time
+PATIENCE = 2.0  # seconds to wait for somebody else who reads
 HIGHEST = 65_535  # ISPyB's SMALLINT UNSIGNED
 
 
@@ -128,16 +129,14 @@ def get_row(resources: Resources, person: Person, asked: Question, program_id: i
         ProgramNotFound: there is no such program that this person may see.
         ImageNotFound: nothing was made of that image.
     """
-    known, settings = _numbers.setdefault(resources.database, Numbers()), resources.settings
+    settings = resources.settings
+    known = _numbers.get(resources.database) or _numbers.setdefault(resources.database, Numbers())
     hint = known.find(asked.step, program_id, image_number)
     if hint is None:
         with resources.database.read() as session:
-            programs.get(session, settings, person, program_id)  # whose it is: what is read now is for everybody
-        with known.reading(asked.step, program_id):
-            hint = known.find(asked.step, program_id, image_number)  # somebody else may have read meanwhile
-            if hint is None:
-                _learn(resources.database, known, asked.step, program_id)
-                hint = known.find(asked.step, program_id, image_number)
+            programs.get(session, settings, person, program_id)  # raises if it is not theirs: what is learnt serves all
+        _learn(resources.database, known, asked.step, program_id, image_number)
+        hint = known.find(asked.step, program_id, image_number)
     with resources.database.read() as session:
         if hint is not None:
             row = programs.get(session, settings, person, program_id, asked.by_key, hint=hint)
@@ -150,11 +149,18 @@ def get_row(resources: Resources, person: Person, asked: Question, program_id: i
     return row
 
 
-def _learn(database: Database, numbers: Numbers, step: Step, program_id: int) -> None:
-    """Read what a program has made since it was read last. Whose it is was checked before."""
-    values = {"program_id": program_id, "last": numbers.last(step, program_id)}
-    with database.read() as session:
-        numbers.keep(step, program_id, ((row[0], row[1]) for row in session.execute(_new_rows(step), values)))
+def _learn(database: Database, numbers: Numbers, step: Step, program_id: int, image_number: int) -> None:
+    """Read what a program has made since it was read last, unless somebody else does so now and finds the image."""
+    reading = numbers.reading(step, program_id)
+    if not reading.acquire(timeout=PATIENCE):
+        return  # nothing is lost but time: it is found by its number
+    try:
+        if numbers.find(step, program_id, image_number) is None:
+            values = {"program_id": program_id, "last": numbers.last(step, program_id)}
+            with database.read() as session:
+                numbers.keep(step, program_id, ((row[0], row[1]) for row in session.execute(_new_rows(step), values)))
+    finally:
+        reading.release()
 
 
 @cache

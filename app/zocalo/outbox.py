@@ -91,7 +91,7 @@ _CLAIM = (
 _CLOSE = sa.update(outbox).where(outbox.c.id == sa.bindparam("message")).values(open=None)
 _MARK_SENT = (
     sa.update(outbox)
-    .where(outbox.c.id == sa.bindparam("message"))
+    .where(outbox.c.id == sa.bindparam("message"), outbox.c.sent_at.is_(None))  # the first time counts
     .values(sent_at=utc_now(), open=None, last_error=None)
 )
 _DELIVERIES = sa.select(

@@ -82,6 +82,9 @@ class Relay:
                 held = self._hold()
                 while held is not None:
                     held = self._deliver(held)
+                if self._ending.is_set():
+                    return
+                self._be_ready()  # it may be that none was claimed because something is in the way by now
                 self._all_is_well()
                 self._woken.wait(self._settings.sweep_seconds)
                 self._woken.clear()
@@ -99,10 +102,15 @@ class Relay:
         """Be connected, and know of nothing that keeps messages from arriving. Before any claim, so that what waits can
         still be cancelled in place.
         """
-        new = self._transport.connect()
-        queue = self.watch.look(now=True) if new else self.watch.queue
-        if queue is not None and queue.obstacle is not None:
-            raise TransportError(queue.obstacle, written=False)
+        if self._transport.connect():
+            self.watch.look(now=True)
+        if (obstacle := self._obstacle()) is not None:
+            raise TransportError(obstacle, written=False)
+
+    def _obstacle(self) -> str | None:
+        """What keeps messages from arriving, as far as the queue was looked at."""
+        queue = self.watch.queue
+        return None if queue is None else queue.obstacle
 
     def _all_is_well(self) -> None:
         """A message was confirmed, or there is none: a broker that only lets one connect has proved nothing."""
@@ -118,12 +126,11 @@ class Relay:
         def work(session: Session) -> Claimed | None:
             if sent is not None:
                 outbox.mark_sent(session, sent.id)
-            queue = self.watch.queue
-            if self._ending.is_set() or (queue is not None and queue.obstacle is not None):
+            if self._ending.is_set() or self._obstacle() is not None:
                 return None
             return outbox.claim(session, self._settings.claim_seconds)
 
-        claimed = self._database.write(work, apart=True)
+        claimed = self._database.write_apart(work)
         return None if claimed is None else Held(claimed, since)
 
     def _deliver(self, held: Held) -> Held | None:
@@ -162,9 +169,9 @@ class Relay:
             try:
                 return note()
             except Unavailable as error:
-                log.warning("relay: cannot note what was sent yet: %s", error.detail)
+                log.warning("relay: cannot note what became of a message, or claim the next, yet: %s", error.detail)
             except Exception:
-                log.exception("relay: cannot note what was sent yet")
+                log.exception("relay: cannot note what became of a message, or claim the next, yet")
             if self._ending.wait(0.5):
                 return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from app.access.identity import Person
 from app.db import Database
 from app.ispyb import tables
 from app.resources import Resources
-from app.results import ctf, motion, picking
+from app.results import ctf, motion, numbers, picking
 from app.results.programs import ImageNotFound, ProgramNotFound
 from tests.factories import MadeVisit, make_ctf, make_picker
 from tests.support.runs import Run, make_run
@@ -90,6 +91,24 @@ def test_of_those_who_ask_at_once_one_reads_what_is_new(resources: Resources, ru
 
     assert answers == [f"image {number}" for number in range(1, 9)]
     assert [one.where for one in sent.take()].count("results/numbers.py:_learn") == 1
+
+
+def test_who_reads_for_others_and_does_not_end_is_not_waited_for(
+    resources: Resources, run: Run, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbers, "PATIENCE", 0.1)
+    for number in (1, 2):
+        add(run, number, f"image {number}")
+    found(resources, step, run, 1)
+    add(run, 3, "image 3")
+    known = numbers._numbers[resources.database]
+
+    with ExitStack() as others:
+        for lock in known._reading:
+            others.enter_context(lock)
+        answer = found(resources, step, run, 3)
+
+    assert answer == "image 3"
 
 
 def test_what_has_come_since_is_found(resources: Resources, run: Run, step: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from app import slots
 from app.db import Database, DatabaseBusy, DatabaseRefuses, DatabaseUnavailable
 from app.errors import EMError
-from app.filesystem import sentinel
+from app.filesystem import gain_reference, sentinel
 from app.ispyb import tables
 from tests.api.conftest import MakeVisit
 from tests.api.support import launch, mark_sent
@@ -129,6 +130,20 @@ def test_a_launch_looks_for_movies_and_gain_reference_at_once(
 
     assert looks == [str(visit.directory)]
     assert [warning["code"] for warning in warnings] == ["gain-reference-missing"]
+
+
+def test_a_gain_reference_that_hangs_does_not_hide_the_movies(
+    service: ServiceThread, client: httpx.Client, visit: MadeVisit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(service.resources.looks, "deadline", 0.3)
+    monkeypatch.setattr(gain_reference, "look", lambda *_, **__: release.wait(20))
+
+    made = launch(client, visit)
+    release.set()
+
+    assert made["dataCollectionCreated"]
+    assert [warning["code"] for warning in made["warnings"]] == ["gain-reference-unknown"]
 
 
 def test_a_gain_reference_that_cannot_be_looked_at_hides_no_sentinel(

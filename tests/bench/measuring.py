@@ -107,6 +107,7 @@ class Bench:
         found.append(self._mixed())
         memory = self._service.memory()
         found = self._without_sharing(found)
+        fresh_memory = self._service.memory()
         self._service.stop()
         say("the limits")
         found = [self._limited(one, limits, steps.get(one.name, [])) for one in found]
@@ -120,6 +121,7 @@ class Bench:
             start_seconds=median(starts),
             idle=idle,
             loaded=memory,
+            fresh=fresh_memory,
         )
 
     def _start(self) -> float:

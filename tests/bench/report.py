@@ -188,11 +188,13 @@ def _memory(found: Found, old: Found | None) -> str:
             f"{max(memory.resident for memory in one.idle):.0f} MB",
             f"{max(memory.resident for memory in one.loaded):.0f} MB",
             f"{max(memory.peak for memory in one.loaded):.0f} MB",
+            f"{max(memory.peak for memory in one.fresh):.0f} MB" if one.fresh else "",
             f"{one.start_seconds:.2f} s",
         ]
 
     rows = [["now", *most(found)]] + ([] if old is None else [["before", *most(old)]])
-    return _table(["of the larger worker", "idle", "after the load", "at most", "start to first answer"], rows)
+    heads = ["of the larger worker", "idle", "after the load", "at most", "at most, fresh", "start to first answer"]
+    return _table(heads, rows)
 
 
 def _limit(sample: Sample, limit: Sample | None) -> tuple[str, str]:

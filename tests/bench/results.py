@@ -61,7 +61,7 @@ class Found:
     Args:
         fraction: of the size that was asked for.
         start_seconds: from the command to the first answer to a question about a job.
-        idle: of each worker before the first request; ``loaded`` after the last.
+        idle: of each worker before the first request; ``loaded`` after the last, ``fresh`` after those without sharing.
     """
 
     fraction: float
@@ -72,6 +72,7 @@ class Found:
     start_seconds: float
     idle: list[Memory]
     loaded: list[Memory]
+    fresh: list[Memory] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
 
     def find(self, name: str) -> Measured | None:
@@ -135,9 +136,14 @@ def medians(runs: Sequence[Found]) -> Found:
         ),
         start_seconds=median(run.start_seconds for run in runs),
         idle=first.idle,
-        loaded=max((run.loaded for run in runs), key=lambda loaded: max(one.peak for one in loaded)),
+        loaded=max((run.loaded for run in runs), key=_peak),
+        fresh=max((run.fresh for run in runs), key=_peak),
         costs=first.costs,
     )
+
+
+def _peak(workers: Sequence[Memory]) -> float:
+    return max((one.peak for one in workers), default=0.0)
 
 
 def _measured(same: Sequence[Measured]) -> Measured:

@@ -52,7 +52,9 @@ def _rate(measured: Measured | None, name: str, least: int) -> Target:
     if sample is None:
         return Target(name, promised, "not there", None)
     errors = f", {sample.errors} errors" if sample.errors else ""
-    return Target(name, promised, f"{sample.rate:,.0f}/s{errors}", sample.rate >= least and not sample.errors)
+    fresh = None if measured is None else measured.fresh.get(AT_ONCE)
+    alone = "" if fresh is None else f" ({fresh.rate:,.0f}/s fresh)"
+    return Target(name, promised, f"{sample.rate:,.0f}/s{alone}{errors}", sample.rate >= least and not sample.errors)
 
 
 def _of_series(measured: Measured | None) -> list[Target]:
@@ -95,7 +97,7 @@ def _of_crowds(found: Found) -> list[Target]:
         return []
     errors = sum(sample.errors for _, sample in crowds)
     slowest, worst = max(crowds, key=lambda crowd: crowd[1].p99)
-    peak = max(memory.peak for memory in found.loaded)
+    peak = max(memory.peak for memory in (*found.loaded, *found.fresh))
     return [
         Target(f"{MOST} connections: errors", "none", str(errors), errors == 0),
         Target(

@@ -45,7 +45,8 @@ def test_a_database_that_restarts_under_load_costs_503s_and_nothing_else(
     environment = environments.create(servers._replace(mariadb_port=mariadb.port), "outage", tmp_path)
     database = Database(environment.settings(), pool_size=4)
     visit = make_visit(database, environment.dls)
-    dcids = [make_collection(database, visit, imageDirectory=f"{visit.directory}/raw{n}/") for n in range(400)]
+    # More than are launched on until the end.
+    dcids = [make_collection(database, visit, imageDirectory=f"{visit.directory}/raw{n}/") for n in range(1600)]
     answers: list[tuple[float, int, int | None]] = []
     ending = threading.Event()
 
@@ -57,7 +58,7 @@ def test_a_database_that_restarts_under_load_costs_503s_and_nothing_else(
             job = answer.json()["processingJobId"] if answer.status_code == 202 else None
             answers.append((time.monotonic(), answer.status_code, job))
             answers.append((time.monotonic(), client.get(f"/data-collections/{dcid}").status_code, None))
-            time.sleep(0.1)  # so that there are data collections left at the end
+            time.sleep(0.02)
 
     with ServiceProcess(environment.environ, tmp_path / "log") as service, service.client() as client:
         threads = [threading.Thread(target=load, args=(client, dcids[n::4])) for n in range(4)]

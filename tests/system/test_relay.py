@@ -18,12 +18,14 @@ from sqlalchemy import event
 
 from app.db import Database
 from app.processing_jobs.tables import stop_request
-from app.settings import Settings
+from app.settings import BrokerSettings, Settings
 from app.zocalo import outbox as outbox_module
 from app.zocalo.messages import StartJob
 from app.zocalo.outbox import outbox
+from app.zocalo.queue import Queue
 from app.zocalo.relay import Relay
 from app.zocalo.transport import StompTransport, TransportError
+from app.zocalo.watch import QueueWatch
 from tests.factories import launch_body, make_collection, make_program, make_visit, parameters
 from tests.servers.broker import PROCESSING_RECIPE
 from tests.servers.rabbitmq import RabbitMQ
@@ -399,6 +401,54 @@ def test_a_message_costs_three_statements_and_no_transaction(database: Database,
     assert verbs[:14] == ["SELECT", "UPDATE", *["UPDATE", "SELECT", "UPDATE"] * 4]
 
 
+def test_a_message_that_is_noted_twice_was_sent_when_it_was_first(database: Database) -> None:
+    """As where the connection is lost after the note, and before the claim of the next."""
+    enqueue(database, 7, 7, "g")
+    times = []
+    for _ in range(2):
+        database.write_apart(
+            lambda session: outbox_module.mark_sent(session, session.execute(sa.select(outbox.c.id)).scalar_one())
+        )
+        with database.read() as session:
+            times.append(session.execute(sa.select(outbox.c.sent_at)).scalar_one())
+        time.sleep(0.01)
+
+    assert times[0] is not None
+    assert times[0] == times[1]
+
+
+def test_what_comes_in_the_way_while_messages_are_sent_is_said_and_stops_them(
+    database: Database, environment: Environment
+) -> None:
+    for number in range(1, 4):
+        enqueue(database, number, number, "g")
+    broker, watch = Confirms(), QueueWatch(BrokerSettings())
+    well: list[int] = []
+
+    class Watched(Relay):
+        def _all_is_well(self) -> None:
+            super()._all_is_well()
+            well.append(len(broker.sent))
+
+    def send_and_lose_the_queue(body: str, headers: dict[str, str]) -> None:
+        Confirms.send(broker, body, headers)
+        watch.queue = Queue("processing_recipe", "zocalo", "the queue is missing", exists=False)
+
+    broker.send = send_and_lose_the_queue  # type: ignore[method-assign]
+    relay = Watched(database, broker, settings(environment, "stomp://x").relay, watch)
+
+    relay.start()
+    until(lambda: relay.trouble == "the queue is missing", 5)
+    time.sleep(0.5)
+    trouble = relay.trouble
+    relay.stop()
+
+    assert broker.sent == [1]
+    assert well == [1]  # when it was confirmed, and not again
+    assert trouble == "the queue is missing"
+    assert waiting(database) == 2
+
+
 def test_of_many_who_claim_at_once_each_gets_other_messages(database: Database) -> None:
     for number in range(1, 101):
         enqueue(database, number, number, "g")
@@ -407,7 +457,7 @@ def test_of_many_who_claim_at_once_each_gets_other_messages(database: Database) 
     def claim_all(_: int) -> list[int]:
         together.wait(10)
         claimed = []
-        while (one := database.write(lambda session: outbox_module.claim(session, 60), apart=True)) is not None:
+        while (one := database.write_apart(lambda session: outbox_module.claim(session, 60))) is not None:
             claimed.append(one.job_id)
         return claimed
 
@@ -424,7 +474,7 @@ def test_a_start_is_either_claimed_or_cancelled_before_it_was_sent(database: Dat
 
         def claim(together: threading.Barrier = together) -> bool:
             together.wait(10)
-            return database.write(lambda session: outbox_module.claim(session, 60), apart=True) is not None
+            return database.write_apart(lambda session: outbox_module.claim(session, 60)) is not None
 
         def cancel(together: threading.Barrier = together, number: int = number) -> bool:
             together.wait(10)

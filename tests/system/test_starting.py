@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -38,6 +39,26 @@ def test_a_supervisor_that_was_killed_takes_its_workers_with_it(environment: Env
     assert len(workers) >= 2
     assert left == []
     assert again == 200
+
+
+def test_a_worker_that_does_not_end_keeps_no_other_one(environment: Environment, tmp_path: Path) -> None:
+    """Each holds what those before it might wait for."""
+    environ = environment.environ | {"TMPDIR": str(tmp_path)}
+    service = ServiceProcess(environ, tmp_path / "service.log", "--workers", "3")
+    service.start()
+    workers = children(service.pid)
+    os.kill(workers[-1], signal.SIGSTOP)
+    try:
+        service.kill()
+        end = time.monotonic() + 20
+        while any(Path(f"/proc/{pid}").exists() for pid in workers[:-1]) and time.monotonic() < end:
+            time.sleep(0.2)
+        left = [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    finally:
+        os.kill(workers[-1], signal.SIGKILL)
+
+    assert len(workers) == 3
+    assert left == workers[-1:]
 
 
 def test_workers_begin_as_copies_and_import_nothing_again(environment: Environment, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_who_says_so_can_read_it(header: str) -> None:
     assert accepts_gzip(header)
 
 
-@pytest.mark.parametrize("header", ["", "identity", "br", "gzip;q=0", "gzip; q=0.000", "xgzip", "*"])
+@pytest.mark.parametrize("header", ["", "identity", "br", "gzip;q=0", "gzip; q=0.000", "gzip;x=1;q=0", "xgzip", "*"])
 def test_who_does_not_say_so_may_not(header: str) -> None:
     assert not accepts_gzip(header)
 

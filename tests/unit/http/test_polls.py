@@ -36,6 +36,7 @@ class Counting:
         self.status = 200
         self.wait: asyncio.Event | None = None
         self.etag: bytes | None = None
+        self.encoding: bytes | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.looks += 1
@@ -46,6 +47,7 @@ class Counting:
             await self.wait.wait()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"1")]
         headers += [(b"etag", self.etag)] if self.etag else []
+        headers += [(b"content-encoding", self.encoding)] if self.encoding else []
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": str(look).encode()})
 
@@ -103,6 +105,22 @@ def test_who_can_read_compressed_answers_is_answered_apart() -> None:
         return [(await served.ask("/jobs/1", *headers)).body for headers in ((), (gzip,), (), (gzip,))]
 
     assert run(work) == [b"1", b"2", b"1", b"2"]
+
+
+def test_an_answer_without_a_body_says_nothing_of_how_it_is_written() -> None:
+    served = polled()
+    served.app.encoding = b"gzip"
+    gzip = (b"accept-encoding", b"gzip")
+
+    async def work() -> tuple[Answer, Answer]:
+        first = await served.ask("/jobs/1", gzip)
+        return first, await served.ask("/jobs/1", gzip, (b"if-none-match", first.headers[b"etag"]))
+
+    first, again = run(work)
+
+    assert (first.status, first.headers[b"content-encoding"]) == (200, b"gzip")
+    assert (again.status, again.body) == (304, b"")
+    assert {b"content-encoding", b"content-length", b"content-type"}.isdisjoint(again.headers)
 
 
 def test_what_is_of_no_use_any_more_is_forgotten() -> None:

@@ -20,7 +20,7 @@ class OneMessage:
         self.calls = 0
         self.noted = threading.Event()
 
-    def write(self, work: Any, *, apart: bool = False) -> Claimed | None:
+    def write_apart(self, work: Any) -> Claimed | None:
         self.calls += 1
         if self.calls in (2, 3):
             raise RuntimeError("nobody expected this")
