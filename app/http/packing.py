@@ -7,11 +7,33 @@ from __future__ import annotations
 
 import gzip
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fastapi import Request, Response
 
+AT_ONCE = 2  # answers that are written in one worker
+PATIENCE = 5.0  # seconds to wait for one's turn
 LEAST = 10_000  # bytes; to compress fewer costs more than to send them
 LEVEL = 1  # of a series it leaves a fifth in 40 ms; level 6 leaves a seventh, and takes 105 ms
+
+
+_writing = threading.BoundedSemaphore(AT_ONCE)
+
+
+@contextmanager
+def few_at_once() -> Iterator[None]:
+    """While a very long answer is put together, which takes tens of megabytes.
+
+    Python writes one at a time whatever is begun. Who has waited for too long goes on all the same.
+    """
+    mine = _writing.acquire(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        if mine:
+            _writing.release()
 
 
 def packed(request: Request, content: bytes) -> Response:

@@ -85,9 +85,10 @@ def measure(plan: Plan, sizes: Sizes, settings: Mapping[str, str]) -> list[Found
             servers = Servers(mariadb.port, rabbitmq.stomp_port, rabbitmq.amqp_port, rabbitmq.management_url)
             part = sizes.part(fraction)
             say(f"loading {part.data_collections:,} data collections and {part.jobs:,} jobs")
-            loaded = loading.load(mariadb, servers, "bench", reaper.new_folder("dls"), part, plan)
+            mine = plan.at(fraction)
+            loaded = loading.load(mariadb, servers, "bench", reaper.new_folder("dls"), part, mine)
             say(f"loaded in {loaded.seconds:.0f} s")
-            out.append(Bench(reaper, mariadb, loaded, plan, fraction, settings).measure())
+            out.append(Bench(reaper, mariadb, loaded, mine, fraction, settings).measure())
     return out
 
 

@@ -80,9 +80,7 @@ class Bench:
             stack.enter_context(zocalo.listening())
             limits = stack.enter_context(Limits(loaded.environment, WORKERS))
             try:
-                runs = [
-                    self._run(limits, zocalo, steps, launch, number) for number in self._plan.numbers(self._fraction)
-                ]
+                runs = [self._run(limits, zocalo, steps, launch, number) for number in range(1, self._plan.runs + 1)]
             except Exception:
                 say(f"the service's last words:\n{self._service.last_words()}")
                 raise

@@ -63,9 +63,11 @@ class Plan:
     parameter_seconds: float
     growth: tuple[float, ...]
 
-    def numbers(self, fraction: float) -> range:
-        """Those of the runs at a size: smaller ones only show what grows."""
-        return range(1, 1 + (self.runs if fraction == 1 else 1))
+    def at(self, fraction: float) -> Plan:
+        """For a part of the size: that only shows what grows, which needs one run and one number of connections."""
+        if fraction == 1:
+            return self
+        return replace(self, runs=1, connections=(AT_ONCE,), patient_connections=(AT_ONCE,))
 
     @property
     def fresh(self) -> int:
@@ -86,10 +88,10 @@ SHORT = Plan(
 )
 FULL = Plan(
     runs=3,
-    seconds=3,
-    patient_seconds=6,
+    seconds=2,
+    patient_seconds=5,
     connections=(1, AT_ONCE, 64, 256),
-    patient_connections=(1, AT_ONCE, 64, 256),
+    patient_connections=(1, AT_ONCE),
     launches=1000,
     parameter_seconds=180,
     growth=(0.01, 0.1, 1),

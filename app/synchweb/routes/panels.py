@@ -7,7 +7,7 @@ from typing import Literal, cast
 from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import Response
 
-from app.http.packing import packed
+from app.http.packing import few_at_once, packed
 from app.http.polls import polled
 from app.results import classification, ctf, drift, motion, picking
 from app.results.rules import ClassSort
@@ -200,8 +200,9 @@ def ctf_image(programId: int, asked: GotDep, imageNumber: int = FIRST) -> Respon
 def ctf_summary(programId: int, asked: GotDep) -> Response:  # noqa: N803
     """Defocus in µm, astigmatism in nm, resolution in Å."""
     nothing: list[ctf.SummaryRow] = []
-    rows = or_nothing(lambda: ctf.list_ctf_summary(asked.resources, asked.person, programId), nothing)
-    return packed(asked.request, results.summary(rows))
+    with few_at_once():
+        rows = or_nothing(lambda: ctf.list_ctf_summary(asked.resources, asked.person, programId), nothing)
+        return packed(asked.request, results.summary(rows))
 
 
 @router.get(

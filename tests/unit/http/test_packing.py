@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi import Request
 
 from app.http import packing
-from app.http.packing import accepts_gzip, packed
+from app.http.packing import accepts_gzip, few_at_once, packed
 
 LONG = b'[{"imageNumber":"1"}]' * 1000
 
@@ -50,3 +53,31 @@ def test_the_same_answer_is_the_same_at_another_time(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("time.time", lambda: 4_000_000_000.0)
 
     assert packed(asking("gzip"), LONG).body == first.body
+
+
+def test_few_long_answers_are_put_together_at_once_and_nobody_waits_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(packing, "PATIENCE", 0.2)
+    begun: list[float] = []
+    release = threading.Event()
+
+    def write() -> None:
+        with few_at_once():
+            begun.append(time.monotonic())
+            release.wait(10)
+
+    with ThreadPoolExecutor(packing.AT_ONCE + 1) as pool:
+        asked = time.monotonic()
+        writing = [pool.submit(write) for _ in range(packing.AT_ONCE + 1)]
+        while len(begun) <= packing.AT_ONCE:
+            assert time.monotonic() < asked + 5, "who has waited for long goes on"
+            time.sleep(0.01)
+        release.set()
+        for one in writing:
+            one.result(10)
+    with few_at_once(), few_at_once():
+        pass  # each has given back what it took, and no more
+
+    assert begun[packing.AT_ONCE - 1] - asked < 0.2
+    assert begun[packing.AT_ONCE] - asked >= 0.2
