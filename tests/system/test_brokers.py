@@ -214,10 +214,14 @@ def test_over_amqp_a_message_waits_until_its_queue_exists(
     enqueue(database, 7, 4711)
     relay = new_relay(database, amqp.settings(environment, destination="/amq/queue/later"))
 
+    def told() -> outbox_module.Delivery:
+        with database.read() as session:
+            return outbox_module.find_deliveries(session, [4711])[4711, "start"][0]
+
     relay.start()
     until(lambda: "there is no queue later in vhost zocalo" in str(relay.trouble), 5)
-    with database.read() as session:
-        delivery = outbox_module.find_deliveries(session, [4711])[4711, "start"][0]
+    until(lambda: told().last_error is not None, 5)  # written down a moment later
+    delivery = told()
     amqp.broker.declare_queue(VHOST, "later")
     until(lambda: waiting(database) == 0, 10)
     relay.stop()
